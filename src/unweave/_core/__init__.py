@@ -1,0 +1,1 @@
+"""Array plumbing that knows nothing of audio."""

@@ -1,0 +1,35 @@
+"""Every error that unweave raises on purpose.
+
+    UnweaveError
+    ├── ParameterError (ValueError)     an argument is out of range or does not fit the others
+    ├── AudioFileError (OSError)        an audio file cannot be read or written
+    ├── WeightsError                    model weights are missing, corrupt or foreign
+    ├── DependencyError (ImportError)   an optional package is needed: the text names the extra
+    └── Cancelled                       the caller asked a running separation to stop
+
+The text says what was given, what is allowed and how to fix it.
+"""
+
+
+class UnweaveError(Exception):
+    """Base of all errors that unweave raises on purpose."""
+
+
+class ParameterError(UnweaveError, ValueError):
+    """An argument is out of range, of the wrong shape, or does not fit the others."""
+
+
+class AudioFileError(UnweaveError, OSError):
+    """An audio file cannot be read or written; the text names the file and the remedy."""
+
+
+class WeightsError(UnweaveError):
+    """Model weights are missing, corrupt, or not unweave's."""
+
+
+class DependencyError(UnweaveError, ImportError):
+    """An optional dependency is missing; the text names the extra that installs it."""
+
+
+class Cancelled(UnweaveError):
+    """The caller's `cancel` asked a running separation to stop."""
