@@ -1,0 +1,260 @@
+"""The shipped separator: a small convolutional network that draws masks on frequency bands.
+
+The mixture's spectrogram is summed into 195 bands of middle and side; the network sees only these
+log energies and answers with one mask a source, band and frame for the middle and one for the
+side. The masks of all sources sum to one, so the stems sum to the mixture. The body is a U-Net
+of TFC-TDF blocks [Choi2020, Kim2023]: convolutions over time and frequency, and fully connected
+layers along frequency, which see a whole harmonic series at once.
+
+References:
+    [Choi2020] W. Choi et al., "Investigating U-Nets with various intermediate blocks for
+        spectrogram-based singing voice separation", ISMIR 2020.
+    [Kim2023] M. Kim, J. H. Lee, S. Jung, "Sound demixing challenge 2023: music demixing track,
+        TFC-TDF-UNet v3", arXiv:2306.09382.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unweave.models.bands import band_edges, band_index, band_matrix
+from unweave.transforms.stft import istft, stft
+
+N_FFT = 4096
+HOP_LENGTH = 1024
+
+
+class TimeFrequencyBlock(nn.Module):
+    """Two convolutions with a fully connected layer along frequency between them.
+
+    Args:
+        channels: of input and output.
+        bands: length of the frequency axis.
+        bottleneck: width of the hidden layer along frequency, in fractions of `bands`.
+        dropout: probability of dropping a whole channel while training.
+
+    Shape:
+        (batch, channels, frames, bands) in and out.
+    """
+
+    def __init__(self, channels: int, bands: int, *, bottleneck: float, dropout: float) -> None:
+        super().__init__()
+        hidden = max(8, round(bands * bottleneck))
+        self.first = _convolution(channels)
+        self.along_frequency = nn.Sequential(
+            nn.BatchNorm2d(channels),
+            nn.GELU(),
+            nn.Linear(bands, hidden, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.GELU(),
+            nn.Linear(hidden, bands, bias=False),
+        )
+        self.dropout = nn.Dropout2d(dropout)
+        self.second = _convolution(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refine a feature map."""
+        y: Tensor = self.first(x)
+        y = y + self.along_frequency(y)
+        return x + self.second(self.dropout(y))
+
+
+def _convolution(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.BatchNorm2d(channels),
+        nn.GELU(),
+        nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+    )
+
+
+class BandUNet(nn.Module):
+    """U-Net of `TimeFrequencyBlock`s, with a recurrent layer over time at its narrowest place.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        bands: length of the frequency axis; a multiple of 4.
+        widths: channels at full, half and quarter resolution.
+        recurrent: hidden size of the recurrent layer, each way.
+        dropout: probability within blocks and before the recurrent layer.
+
+    Shape:
+        (batch, inputs, frames, bands) -> (batch, outputs, frames, bands), frames a multiple of 4.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bands: int,
+        widths: Sequence[int],
+        recurrent: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        sizes = [bands, bands // 2, bands // 4]
+
+        def block(level: int) -> TimeFrequencyBlock:
+            return TimeFrequencyBlock(
+                widths[level], sizes[level], bottleneck=0.25, dropout=dropout
+            )
+
+        self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
+        self.encoders = nn.ModuleList([block(0), block(1)])
+        self.down = nn.ModuleList([nn.Conv2d(widths[i], widths[i + 1], 2, 2) for i in (0, 1)])
+        self.middle = nn.ModuleList([block(2), block(2)])
+        self.recurrent = Recurrent(widths[2], sizes[2], hidden=recurrent, dropout=dropout)
+        self.up = nn.ModuleList(
+            [nn.ConvTranspose2d(widths[i + 1], widths[i], 2, 2) for i in (0, 1)]
+        )
+        self.decoders = nn.ModuleList([block(0), block(1)])
+        self.leave = nn.Conv2d(widths[0], outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features to logits."""
+        x = self.enter(x)
+        skips = []
+        for encoder, down in zip(self.encoders, self.down, strict=True):
+            x = encoder(x)
+            skips.append(x)
+            x = down(x)
+        x = self.middle[1](self.recurrent(self.middle[0](x)))
+        for level in (1, 0):
+            x = self.decoders[level](self.up[level](x) + skips[level])
+        return self.leave(x)
+
+
+class Recurrent(nn.Module):
+    """Bidirectional GRU over time, added to its input.
+
+    Args:
+        channels: of input and output.
+        bands: length of the frequency axis.
+        hidden: size each way.
+        dropout: probability before and after the GRU.
+
+    Shape:
+        (batch, channels, frames, bands) in and out.
+    """
+
+    def __init__(self, channels: int, bands: int, *, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.Linear(channels * bands, hidden), nn.LayerNorm(hidden))
+        self.gru = nn.GRU(hidden, hidden, batch_first=True, bidirectional=True)
+        self.leave = nn.Linear(2 * hidden, channels * bands)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refine a feature map."""
+        flat = x.transpose(1, 2).flatten(2)
+        y, _ = self.gru(self.dropout(self.enter(flat)))
+        y = self.leave(self.dropout(y))
+        return x + y.unflatten(2, (x.shape[1], x.shape[3])).transpose(1, 2)
+
+
+class BandMaskNet(nn.Module):
+    """Separate a stereo mixture by masks on the bands of its middle and side.
+
+    Args:
+        sources: names of the stems.
+        widths: channels of the U-Net at full, half and quarter resolution.
+        recurrent: hidden size of the recurrent layer over time.
+        dropout: while training.
+
+    Attributes:
+        sample_rate: hertz.
+        channels: 2; the network is stereo.
+        segment: seconds that `Separator` gives it at once.
+        hop_length: samples between frames.
+
+    Shape:
+        (batch, 2, time) -> (batch, sources, 2, time)
+
+    Example:
+        >>> net = BandMaskNet(widths=(4, 4, 4), recurrent=8).eval()
+        >>> mixture = torch.randn(1, 2, 8192)
+        >>> stems = net(mixture)
+        >>> stems.shape, torch.allclose(stems.sum(1), mixture, atol=1e-5)
+        (torch.Size([1, 4, 2, 8192]), True)
+    """
+
+    sample_rate = 44100
+    channels = 2
+    segment = 12.0
+    hop_length = HOP_LENGTH
+
+    def __init__(
+        self,
+        *,
+        sources: Sequence[str] = ("vocals", "drums", "bass", "other"),
+        widths: Sequence[int] = (16, 32, 48),
+        recurrent: int = 128,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.sources = tuple(sources)
+        edges = band_edges(N_FFT, self.sample_rate, split=450, ratio=0.022, fmax=16000)
+        bins, bands = N_FFT // 2 + 1, len(edges) - 1
+        self.bands_of_bins: Tensor
+        self.bin_sums: Tensor
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("bands_of_bins", band_index(edges, bins), persistent=False)
+        self.register_buffer("bin_sums", band_matrix(edges, bins), persistent=False)
+        self.register_buffer("mean", torch.zeros(2, 1, bands))
+        self.register_buffer("scale", torch.ones(2, 1, bands))
+        self.body = BandUNet(
+            2,
+            2 * len(self.sources),
+            bands=bands + -bands % 4,
+            widths=widths,
+            recurrent=recurrent,
+            dropout=dropout,
+        )
+
+    def features(self, energies: Tensor) -> Tensor:
+        """Return normalised log energies: independent of the level of the mixture.
+
+        Args:
+            energies: of middle and side, shape (batch, 2, frames, bands).
+        """
+        level = energies.sum((1, 3), keepdim=True).mean(2, keepdim=True)
+        logs = torch.log10(energies / (level + 1e-20) + 1e-9)
+        return (logs - self.mean) * self.scale
+
+    def masks(self, energies: Tensor) -> Tensor:
+        """Return the share of every source in every band: between 0 and 1, summing to 1.
+
+        Args:
+            energies: of middle and side, shape (batch, 2, frames, bands).
+
+        Returns:
+            Shape (batch, sources, 2, frames, bands).
+        """
+        frames, bands = energies.shape[2:]
+        x = functional.pad(self.features(energies), (0, -bands % 4, 0, -frames % 4))
+        logits = self.body(x)[:, :, :frames, :bands].float()
+        return logits.unflatten(1, (len(self.sources), 2)).softmax(1)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Separate a batch of mixtures.
+
+        Args:
+            mixture: samples, any level.
+
+        Returns:
+            One stereo signal a source.
+        """
+        length = mixture.shape[-1]
+        half = mixture.new_tensor([[0.5, 0.5], [0.5, -0.5]])
+        spec = stft(half @ mixture, n_fft=N_FFT, hop_length=HOP_LENGTH, pad_mode="constant")
+        spec = spec.transpose(-1, -2)  # frames x bins: the layout of the bands' matrix product
+        masks = self.masks(spec.abs().square() @ self.bin_sums)
+        stems = (spec[:, None] * masks[..., self.bands_of_bins]).transpose(-1, -2)
+        middle, side = istft(
+            stems, n_fft=N_FFT, hop_length=HOP_LENGTH, length=length
+        ).unbind(2)
+        return torch.stack((middle + side, middle - side), 2)
