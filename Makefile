@@ -1,0 +1,45 @@
+# Everything a clone needs: Python 3.11 or newer, make, and a package registry.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+DEV    := $(VENV)/.ready-dev
+SONGS  ?= examples
+
+.PHONY: separate test check bench evaluate clean
+
+separate: $(READY)  ## Separate the bundled song and compare with its true stems
+	$(BIN)/unweave separate examples/song/mixture.ogg --output stems --name "song/{stem}" --overwrite
+	$(BIN)/python -m unweave.evaluation stems/song --references examples/song
+
+test: $(DEV)  ## Prove the package
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+
+check: $(DEV)  ## Style, types, layers
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV)  ## Print the tables that the documents quote
+	$(BIN)/python benchmarks/stft.py
+	$(BIN)/python benchmarks/separate.py
+
+evaluate: $(READY)  ## Score the shipped weights: make evaluate [SONGS=folder of songs with stems]
+	$(BIN)/python -m unweave.training.evaluate $(SONGS)
+
+# Torch first and alone: pinned, it is the processor-only build where one is offered.
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	$(PIP) --editable .
+	@touch $@
+
+$(DEV): $(READY)
+	$(PIP) --editable ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) stems build dist
