@@ -1,0 +1,171 @@
+"""libsndfile back end: wav, flac, ogg, opus, mp3, aiff, caf, rf64, w64, au and older kin."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from unweave.audio._source import Source
+from unweave.audio._types import TAGS, AudioInfo, Samples
+from unweave.audio.formats import Format
+from unweave.errors import AudioFileError, ParameterError
+
+# libsndfile keeps encoder state on its stack: long Vorbis writes in one call overflow it.
+_WRITE_FRAMES = 1 << 14
+_UNKNOWN_LENGTH = 1 << 62
+_DATA_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_DS64_FRAMES = re.compile(r"does not match value from 'ds64' chunk of (\d+)")
+
+
+class NotForSoundFile(Exception):
+    """libsndfile does not know this container, or not this coding in it."""
+
+
+def _native(path: Path) -> str | bytes:
+    # bytes name any file on POSIX, also one whose name is not valid UTF-8
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
+
+
+class SoundFileDecoder:
+    """Decodes one file by libsndfile.
+
+    Args:
+        source: The file to decode.
+
+    Raises:
+        NotForSoundFile: Another back end may know the file.
+    """
+
+    def __init__(self, source: Source) -> None:
+        try:
+            self._file = soundfile.SoundFile(_native(source.path))
+        except soundfile.LibsndfileError as error:
+            raise NotForSoundFile(error.error_string) from error
+        file = self._file
+        if file.frames >= _UNKNOWN_LENGTH or not file.seekable():
+            file.close()
+            raise NotForSoundFile("its header states no length")
+        tags = {key: value for key, value in file.copy_metadata().items() if key in TAGS and value}
+        self.info = AudioInfo(
+            path=source.name,
+            sample_rate=file.samplerate,
+            channels=file.channels,
+            frames=_promised_frames(file),
+            format={"WAVEX": "WAV"}.get(file.format, file.format),
+            subtype=file.subtype,
+            tags=tags,
+        )
+
+    def read(self, frames: int) -> Samples:
+        """Return up to `frames` samples of shape (time, channels); fewer only at the end."""
+        try:
+            block: Samples = self._file.read(frames, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError:
+            # libsndfile reports a stream that breaks off as a failed seek
+            return np.empty((0, self.info.channels), np.float32)
+        return block
+
+    def seek(self, frame: int) -> None:
+        """Go to a sample index between 0 and the file's length."""
+        try:
+            self._file.seek(min(frame, self._file.frames))
+        except soundfile.LibsndfileError as error:
+            raise AudioFileError(
+                f"{self.info.path!r} is damaged: cannot go to {frame / self.info.sample_rate:.2f} s"
+            ) from error
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+
+def _promised_frames(file: soundfile.SoundFile) -> int:
+    """Return the length that the header states, where libsndfile has cut it to the file's size."""
+    frames = int(file.frames)
+    log = file.extra_info
+    if (found := _DS64_FRAMES.search(log)) is not None:
+        return max(frames, int(found[1]))
+    if (found := _DATA_CHUNK.search(log)) is not None:
+        stated, present = int(found[1]), int(found[2])
+        # what programs write into the size field when they stream to a pipe
+        streamed = stated >= 0xFFFFFF00 or 0x7FFFF000 <= stated <= 0x80000000
+        if not streamed and 0 < present < stated:
+            return frames * stated // present
+    return frames
+
+
+class SoundFileEncoder:
+    """Encodes one file by libsndfile.
+
+    Args:
+        path: The file to create.
+        sample_rate: Samples per second.
+        channels: Channels of each block.
+        format: What to write.
+        subtype: libsndfile's name of the sample coding.
+        tags: Text to keep in the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        sample_rate: int,
+        channels: int,
+        format: Format,
+        subtype: str,
+        tags: dict[str, str],
+    ) -> None:
+        self._path = path
+        self._written = 0
+        try:
+            self._file = soundfile.SoundFile(
+                _native(path),
+                "w",
+                samplerate=sample_rate,
+                channels=channels,
+                format=format.major,
+                subtype=subtype,
+                compression_level=format.compression,
+                bitrate_mode=format.bitrate_mode,
+            )
+        except soundfile.LibsndfileError as error:
+            raise ParameterError(
+                f"{format.name} cannot hold {channels} channels at {sample_rate} Hz as {subtype}: "
+                f"{error.error_string}"
+            ) from error
+        for key, value in tags.items():
+            try:
+                setattr(self._file, key, value)
+            except soundfile.LibsndfileError:
+                continue  # this container has no place for this tag
+
+    def write(self, block: Samples) -> None:
+        """Append samples of shape (time, channels)."""
+        for start in range(0, len(block), _WRITE_FRAMES):
+            part = block[start : start + _WRITE_FRAMES]
+            try:
+                self._file.write(part)
+            except (soundfile.LibsndfileError, AssertionError) as error:
+                # AssertionError: soundfile's word for a write that came out short
+                raise OSError(_reason(error)) from error
+            self._written += len(part)
+
+    def close(self) -> None:
+        """Finish the file and make sure that all of it arrived."""
+        try:
+            self._file.close()
+            with soundfile.SoundFile(_native(self._path)) as check:
+                arrived = check.frames
+        except soundfile.LibsndfileError as error:
+            raise OSError(_reason(error)) from error
+        if arrived < self._written:
+            raise OSError(f"only {arrived} of {self._written} samples arrived (disk full?)")
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "error_string", "").removeprefix("System error : ").strip(" .")
+    return text or "the disk may be full"
