@@ -1,7 +1,9 @@
 """Writes audio files whole or in blocks; nothing half-written ever bears the final name."""
 
 import os
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,13 +18,91 @@ from unweave.audio._partfile import PartFile
 from unweave.audio._soundfile import SoundFileEncoder
 from unweave.audio._types import TAGS, Encoder, Samples
 from unweave.audio.formats import check_limits, has_av, resolve_format
-from unweave.errors import DependencyError, ParameterError
+from unweave.errors import AudioFileError, DependencyError, ParameterError
 
 Audio = Tensor | npt.NDArray[np.floating[Any]]
 """A signal as torch tensor or NumPy array of floats."""
 
 
-class AudioWriter:
+class FileWriter(ABC):
+    """What all writers share: the part file, and how it ends.
+
+    Args:
+        path: File to create or replace.
+
+    Attributes:
+        frames: Samples per channel written so far.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.frames = 0
+        self._closed = False
+        self._encoder: Encoder | None = None
+        self._part = PartFile(path)
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Complete the part file."""
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Give the file up on any error, and name the file in those of the system."""
+        try:
+            yield
+        except BaseException as error:
+            self._closed = False
+            self.discard()
+            if isinstance(error, OSError) and not isinstance(error, AudioFileError):
+                raise self._part.error(error) from error
+            raise
+
+    def _require_open(self) -> Encoder:
+        if self._closed or self._encoder is None:
+            raise ParameterError("the writer is closed: open a new one")
+        return self._encoder
+
+    def close(self) -> None:
+        """Finish the file and give it its final name.
+
+        Raises:
+            AudioFileError: The file could not be completed; nothing is left of it.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        with self._guard():
+            self._finish()
+        self._part.commit()
+
+    def discard(self) -> None:
+        """Give the file up: remove what was written and keep what stood under its name."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._encoder is not None:
+                self._encoder.close()
+        except OSError:
+            pass  # it is thrown away in any case
+        finally:
+            self._part.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+
+class AudioWriter(FileWriter):
     """Encode a file piece by piece, in memory that does not grow with its length.
 
     The file is written under a temporary name in its folder and renamed by a clean `close`; an
@@ -71,17 +151,9 @@ class AudioWriter:
         self._any_float = coding in ("FLOAT", "DOUBLE")
         self._format = target
         self._tags = kept
-        self.frames = 0
-        self._closed = False
-        self._part = PartFile(path)
-        try:
+        super().__init__(path)
+        with self._guard():
             self._encoder = self._start(rate, coding)
-        except ParameterError:
-            self._part.discard()
-            raise
-        except OSError as error:
-            self._part.discard()
-            raise self._part.error(error) from error
 
     def _start(self, sample_rate: int, subtype: str) -> Encoder:
         format, path = self._format, self._part.path
@@ -119,69 +191,21 @@ class AudioWriter:
         Shape:
             (channels, time)
         """
-        if self._closed:
-            raise ParameterError("the writer is closed: open a new one")
+        encoder = self._require_open()
         samples = to_samples(block, self.channels)
-        if not self._any_float and not np.isfinite(samples).all():
-            raise ParameterError(
-                f"block holds NaN or infinite samples, which {self._format.name} cannot keep: "
-                "remove them, or write wav with subtype='FLOAT'"
-            )
-        try:
-            self._encoder.write(samples)
-        except OSError as error:
-            self.discard()
-            raise self._part.error(error) from error
+        if not self._any_float:
+            require_finite(samples, self._format.name)
+        with self._guard():
+            encoder.write(samples)
         self.frames += len(samples)
 
-    def close(self) -> None:
-        """Finish the file and give it its final name.
-
-        Raises:
-            AudioFileError: The file could not be completed; nothing is left of it.
-        """
-        if self._closed:
-            return
-        self._closed = True
-        try:
+    def _finish(self) -> None:
+        if self._encoder is not None:
             self._encoder.close()
-            if self._format.name == "wav":
-                _riff.downgrade(self._part.path)
-            elif self._format.name == "mp3" and (tag := _id3.id3_tag(self._tags)):
-                _id3.prepend(self._part.path, tag)
-        except OSError as error:
-            self._part.discard()
-            raise self._part.error(error) from error
-        except BaseException:
-            self._part.discard()
-            raise
-        self._part.commit()
-
-    def discard(self) -> None:
-        """Give the file up: remove what was written and keep what stood under its name."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            self._encoder.close()
-        except OSError:
-            pass  # it is thrown away in any case
-        finally:
-            self._part.discard()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
+        if self._format.name == "wav":
+            _riff.downgrade(self._part.path)
+        elif self._format.name == "mp3" and (tag := _id3.id3_tag(self._tags)):
+            _id3.prepend(self._part.path, tag)
 
 
 def write(
@@ -249,6 +273,15 @@ def to_samples(block: Audio, channels: int) -> Samples:
             f"audio block of shape {tuple(array.shape)} must be (channels={channels}, time)"
         )
     return np.ascontiguousarray(array.T)
+
+
+def require_finite(samples: Samples, format: str) -> None:
+    """Raise if samples are NaN or infinite, which only float formats keep."""
+    if not np.isfinite(samples).all():
+        raise ParameterError(
+            f"block holds NaN or infinite samples, which {format} cannot keep: "
+            "remove them, or write wav with subtype='FLOAT'"
+        )
 
 
 def check_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
