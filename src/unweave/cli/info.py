@@ -46,8 +46,8 @@ def _facts() -> dict[str, Any]:
         "devices": _devices(),
         "threads": torch.get_num_threads(),
         "cache": platformdirs.user_cache_dir("unweave"),
-        "reads": sorted(formats["read"]),
-        "writes": sorted(formats["write"]),
+        "reads": sorted(name for name, can in formats.items() if can["read"]),
+        "writes": sorted(name for name, can in formats.items() if can["write"]),
     }
 
 

@@ -58,7 +58,8 @@ class TimeFrequencyBlock(nn.Module):
         """Refine a feature map."""
         y: Tensor = self.first(x)
         y = y + self.along_frequency(y)
-        return x + self.second(self.dropout(y))
+        y = self.second(self.dropout(y))
+        return x + y
 
 
 def _convolution(channels: int) -> nn.Sequential:
@@ -98,9 +99,7 @@ class BandUNet(nn.Module):
         sizes = [bands, bands // 2, bands // 4]
 
         def block(level: int) -> TimeFrequencyBlock:
-            return TimeFrequencyBlock(
-                widths[level], sizes[level], bottleneck=0.25, dropout=dropout
-            )
+            return TimeFrequencyBlock(widths[level], sizes[level], bottleneck=0.25, dropout=dropout)
 
         self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.encoders = nn.ModuleList([block(0), block(1)])
@@ -124,7 +123,8 @@ class BandUNet(nn.Module):
         x = self.middle[1](self.recurrent(self.middle[0](x)))
         for level in (1, 0):
             x = self.decoders[level](self.up[level](x) + skips[level])
-        return self.leave(x)
+        logits: Tensor = self.leave(x)
+        return logits
 
 
 class Recurrent(nn.Module):
@@ -151,8 +151,9 @@ class Recurrent(nn.Module):
         """Refine a feature map."""
         flat = x.transpose(1, 2).flatten(2)
         y, _ = self.gru(self.dropout(self.enter(flat)))
-        y = self.leave(self.dropout(y))
-        return x + y.unflatten(2, (x.shape[1], x.shape[3])).transpose(1, 2)
+        y = self.leave(self.dropout(y)).unflatten(2, (x.shape[1], x.shape[3]))
+        out: Tensor = x + y.transpose(1, 2)
+        return out
 
 
 class BandMaskNet(nn.Module):
@@ -237,7 +238,8 @@ class BandMaskNet(nn.Module):
         frames, bands = energies.shape[2:]
         x = functional.pad(self.features(energies), (0, -bands % 4, 0, -frames % 4))
         logits = self.body(x)[:, :, :frames, :bands].float()
-        return logits.unflatten(1, (len(self.sources), 2)).softmax(1)
+        shares: Tensor = logits.unflatten(1, (len(self.sources), 2)).softmax(1)
+        return shares
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Separate a batch of mixtures.
@@ -254,7 +256,5 @@ class BandMaskNet(nn.Module):
         spec = spec.transpose(-1, -2)  # frames x bins: the layout of the bands' matrix product
         masks = self.masks(spec.abs().square() @ self.bin_sums)
         stems = (spec[:, None] * masks[..., self.bands_of_bins]).transpose(-1, -2)
-        middle, side = istft(
-            stems, n_fft=N_FFT, hop_length=HOP_LENGTH, length=length
-        ).unbind(2)
+        middle, side = istft(stems, n_fft=N_FFT, hop_length=HOP_LENGTH, length=length).unbind(2)
         return torch.stack((middle + side, middle - side), 2)

@@ -18,7 +18,8 @@ def transpose(audio: Audio, semitones: float) -> Audio:
         audio: shape (time, 2).
         semitones: upwards; the result is 2^(semitones/12) times shorter.
     """
-    return soxr.resample(audio, SAMPLE_RATE * 2 ** (semitones / 12), SAMPLE_RATE)
+    moved: Audio = soxr.resample(audio, SAMPLE_RATE * 2 ** (semitones / 12), SAMPLE_RATE)
+    return moved
 
 
 def saturate(audio: Audio, drive: float) -> Audio:

@@ -15,6 +15,7 @@ import typer
 from torch import Tensor
 
 from unweave.evaluation import sdr, si_sdr
+from unweave.models import DEFAULT_MODEL
 from unweave.separation import Separator
 from unweave.training.corpus import SAMPLE_RATE, STEMS
 from unweave.training.validation import rebalanced_stems
@@ -43,7 +44,8 @@ def low_pass(audio: Tensor, cutoff: float) -> Tensor:
     size = audio.shape[-1]
     frequency = torch.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     gain = (1 + (frequency / cutoff) ** 8).rsqrt()
-    return torch.fft.irfft(torch.fft.rfft(audio) * gain, size)
+    passed: Tensor = torch.fft.irfft(torch.fft.rfft(audio) * gain, size)
+    return passed
 
 
 def score_song(folder: Path, separator: Separator) -> list[tuple[str, dict[str, float]]]:
@@ -83,10 +85,10 @@ def score_song(folder: Path, separator: Separator) -> list[tuple[str, dict[str, 
 
 def evaluate(
     folders: Annotated[list[Path], typer.Argument(help="Songs, or folders of songs.")],
-    model: Annotated[str | None, typer.Option(help="Name or weights file.")] = None,
+    model: Annotated[str, typer.Option(help="Name or weights file.")] = DEFAULT_MODEL,
 ) -> None:
     """Print the table of SDR, SI-SDR and baselines in dB, song by song and in the mean."""
-    separator = Separator(model) if model else Separator()
+    separator = Separator(model)
     columns = ("SDR", "mixture", "mixture/4", "low-pass", "SI-SDR", "SI-SDR mixture")
     print(f"{'song':<14}{'stem':<15}" + "".join(f"{c:>16}" for c in columns))
     collected: dict[str, list[dict[str, float]]] = {}

@@ -54,9 +54,7 @@ class Bands:
     voiceless: Tensor
 
 
-def draw_batch(
-    pool: Pool, config: MixConfig, sums: Tensor, rng: np.random.Generator
-) -> Bands:
+def draw_batch(pool: Pool, config: MixConfig, sums: Tensor, rng: np.random.Generator) -> Bands:
     """Mix stems at random levels and return the band sums.
 
     Args:
@@ -118,9 +116,9 @@ def band_loss(masks: Tensor, bands: Bands, *, weight_power: float) -> Tensor:
     grouped = bands.voiceless[:, None, None, None]
     error = _error(masks[:, VOCALS], bands.mixture, bands.cross[:, VOCALS])
     rest = [i for i in range(len(STEMS)) if i != VOCALS]
-    apart = torch.stack(
-        [_error(masks[:, i], bands.mixture, bands.cross[:, i]) for i in rest]
-    ).sum(0)
+    apart = torch.stack([_error(masks[:, i], bands.mixture, bands.cross[:, i]) for i in rest]).sum(
+        0
+    )
     together = _error(masks[:, rest].sum(1), bands.mixture, bands.cross[:, rest].sum(1))
     return ((error + torch.where(grouped, together, apart)) * weight).mean()
 

@@ -46,8 +46,8 @@ class RunConfig:
     average: float = 0.998
     validate_every: int = 200
     network: dict[str, Any] = field(default_factory=dict)
-    pool: PoolConfig = PoolConfig()
-    mix: MixConfig = MixConfig()
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    mix: MixConfig = field(default_factory=MixConfig)
 
 
 def run(corpus: Path, validation: list[Path], output: Path, config: RunConfig) -> None:
@@ -98,7 +98,7 @@ def _step(net: BandMaskNet, optimiser: Any, bands: Any, config: RunConfig) -> fl
         masks = net.masks(bands.mixture)
     loss = band_loss(masks, bands, weight_power=config.weight_power)
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
     optimiser.step()
     return float(loss.detach())

@@ -1,4 +1,4 @@
-"""Build the training corpus: every source of sound becomes `CORPUS/<collection>/<track>/<stem>.wav`.
+"""Build the training corpus: all sound becomes `CORPUS/<collection>/<track>/<stem>.wav`.
 
 All files are 44.1 kHz stereo 16-bit, the stems of a track are sample-aligned, and a stem that a
 track does not have is simply absent. `python -m unweave.training.corpus --help` builds it.

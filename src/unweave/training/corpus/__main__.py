@@ -7,7 +7,10 @@ import typer
 
 from unweave.training.corpus import loops, midi, songs
 
-SOUNDFONTS = ("/usr/share/sounds/sf2/FluidR3_GM.sf2", "/usr/share/sounds/sf3/MuseScore_General_Full.sf3")
+SOUNDFONTS = (
+    "/usr/share/sounds/sf2/FluidR3_GM.sf2",
+    "/usr/share/sounds/sf3/MuseScore_General_Full.sf3",
+)
 
 
 def build(

@@ -91,7 +91,8 @@ def bass_track(folder: Path, rng: random.Random, *, seconds: float) -> np.ndarra
 
 
 def _transposed(sound: np.ndarray, semitones: float) -> np.ndarray:
-    return soxr.resample(sound, SAMPLE_RATE * 2 ** (semitones / 12), SAMPLE_RATE)
+    moved: np.ndarray = soxr.resample(sound, SAMPLE_RATE * 2 ** (semitones / 12), SAMPLE_RATE)
+    return moved
 
 
 def loop_track(path: Path, *, seconds: float) -> np.ndarray:

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import mido
+import numpy as np
 import soundfile
 
 from unweave.training.corpus import SAMPLE_RATE, write_stem
@@ -71,7 +72,8 @@ def _copy_role(
 ) -> int:
     """Copy the messages of one role, with times kept, and count its notes."""
     program = [0] * 16
-    waited = notes = 0
+    waited = 0
+    notes = 0
     for message in messages:
         waited += message.time
         if message.type == "program_change":
@@ -81,7 +83,7 @@ def _copy_role(
             channel = message.channel
             if _role(channel, program[channel]) == stem:
                 keep = True
-                notes += message.type == "note_on"
+                notes += int(message.type == "note_on")
             elif message.type != "note_on":
                 keep = True  # controllers and note ends of other roles are harmless
         if keep:
@@ -113,7 +115,7 @@ def _variant(program: int, rng: random.Random) -> int:
     return rng.choice(choices) if choices and rng.random() < 0.5 else program
 
 
-def render(midi: mido.MidiFile, soundfont: Path, *, reverb: bool, seconds: float) -> "object":
+def render(midi: mido.MidiFile, soundfont: Path, *, reverb: bool, seconds: float) -> np.ndarray:
     """Play a MIDI file through FluidSynth.
 
     Args:
@@ -133,8 +135,9 @@ def render(midi: mido.MidiFile, soundfont: Path, *, reverb: bool, seconds: float
         command += ["-R", switch, "-C", switch, "-T", "wav", "-O", "float"]
         subprocess.run([*command, "-F", wav, soundfont, tune], check=True, capture_output=True)
         audio, _ = soundfile.read(wav, dtype="float32", frames=int(seconds * SAMPLE_RATE))
-    peak = float(abs(audio).max()) if audio.size else 0.0
-    return audio * (0.9 / peak) if peak > 0.9 else audio
+    peak = float(np.abs(audio).max()) if audio.size else 0.0
+    scaled: np.ndarray = audio * (0.9 / peak) if peak > 0.9 else audio
+    return scaled
 
 
 def render_tunes(
@@ -161,9 +164,7 @@ def render_tunes(
             print(f"{name}: left out ({error})")
             continue
         for stem, midi in stems.items():
-            audio = render(
-                midi, rng.choice(soundfonts), reverb=rng.random() < 0.5, seconds=seconds
-            )
+            audio = render(midi, rng.choice(soundfonts), reverb=rng.random() < 0.5, seconds=seconds)
             write_stem(target, stem, audio)
         new += 1
     return new
