@@ -25,6 +25,8 @@ _FULL_SCALE = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0}
 # Transform codecs and bit reservoirs need some frames before the first right one
 _PREROLL_SECONDS = 0.5
 _MAX_CHANNELS = 1024
+# A frame's list of planes has this many entries and no end mark: PyAV reads beyond it
+_PLANES = 8
 
 
 class AvDecoder:
@@ -122,7 +124,8 @@ class AvDecoder:
                 f"{self.info.path!r} is damaged: it changes from {self.info.channels} to "
                 f"{samples.shape[1]} channels"
             )
-        if self._position is None:  # after a jump: the time stamp says where we are
+        if self._position is None and frame.pts is not None:
+            # after a jump: the time stamp says where we are
             self._position = round(float(frame.pts * frame.time_base) * self.info.sample_rate)
         return samples
 
@@ -145,36 +148,41 @@ class AvDecoder:
 
     def seek(self, frame: int) -> None:
         """Go to a sample index between 0 and the file's length."""
-        self._jump(frame)
-        while self._position is None or self._position < frame:
+        if not (self._jump(frame) and self._skip_to(frame)):
+            # Time stamps in milliseconds do not name a sample: decode from the start instead
+            self.close()
+            self._open()
+            self._skip_to(frame)
+
+    def _skip_to(self, frame: int) -> bool:
+        """Decode up to a sample; False if the decoder does not know where it is, or is behind."""
+        while True:
             block = self._next()
             if block is None:
-                return
-            position = self._position or 0
-            if position + len(block) > frame:
-                self._spare = block[max(0, frame - position) :]
-                self._position = max(frame, position)
-                return
-            self._position = position + len(block)
+                return True  # the file ends before: there is nothing to read
+            if self._position is None or self._position > frame:
+                return False
+            if self._position + len(block) > frame:
+                self._spare = block[frame - self._position :]
+                self._position = frame
+                return True
+            self._position += len(block)
 
-    def _jump(self, frame: int) -> None:
-        """Go to some place before the wanted sample, as near as the container allows."""
+    def _jump(self, frame: int) -> bool:
+        """Go some way before the wanted sample, if the container's time stamps are exact."""
         rate = self.info.sample_rate
         base = self._stream.time_base
         back = frame - round(_PREROLL_SECONDS * rate)
-        if back > 0 and self.info.exact and base is not None and base.denominator % rate == 0:
-            try:
-                self._container.seek(int(back / rate / base), stream=self._stream)
-            except av.error.FFmpegError:
-                pass
-            else:
-                self._frames = self._decode()
-                self._spare = None
-                self._position = None
-                return
-        # Time stamps in milliseconds do not name a sample: decode from the start instead
-        self.close()
-        self._open()
+        if back <= 0 or not self.info.exact or base is None or base.denominator % rate:
+            return False
+        try:
+            self._container.seek(int(back / rate / base), stream=self._stream)
+        except av.error.FFmpegError:
+            return False
+        self._frames = self._decode()
+        self._spare = None
+        self._position = None
+        return True
 
     def close(self) -> None:
         """Release the file."""
@@ -208,7 +216,13 @@ class AvEncoder:
         self._rate = sample_rate
         self._layout = _LAYOUTS[channels]
         self._position = 0
-        self._container = av.open(f"file:{path}", "w", format=container)
+        # FFmpeg states the length to play in the movie's time scale: milliseconds, if not told
+        self._container = av.open(
+            f"file:{path}",
+            "w",
+            format=container,
+            container_options={"movie_timescale": str(sample_rate)},
+        )
         names = {ours: theirs for theirs, ours in _TAG_NAMES.items()}
         for key, text in tags.items():
             self._container.metadata[names.get(key, key)] = text
@@ -231,8 +245,8 @@ class AvEncoder:
         for stream, block in zip(self._streams, blocks, strict=True):
             if not len(block):
                 continue
-            planes = np.ascontiguousarray(block.T)
-            frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=self._layout)
+            packed = block.reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
             frame.sample_rate = self._rate
             frame.pts = self._position
             self._mux(stream, frame)
@@ -271,9 +285,11 @@ _LAYOUTS = {
 
 def _to_float(frame: Any) -> Samples:
     """Return a decoded frame as float32 of shape (time, channels)."""
+    channels = frame.layout.nb_channels
+    if frame.format.is_planar and channels >= _PLANES:
+        frame = av.AudioResampler(format="flt").resample(frame)[0]
     array: npt.NDArray[Any] = frame.to_ndarray()
     kind = frame.format.name.removesuffix("p")
-    channels = len(frame.layout.channels)
     samples = array.T if frame.format.is_planar else array.reshape(-1, channels)
     if kind in _FULL_SCALE:
         scale = _FULL_SCALE[kind]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from unweave.audio._mp3 import shortfall
 from unweave.audio._source import Source
 from unweave.audio._types import TAGS, AudioInfo, Samples
 from unweave.audio.formats import Format
@@ -37,9 +38,15 @@ class SoundFileDecoder:
 
     Raises:
         NotForSoundFile: Another back end may know the file.
+        AudioFileError: The file is a truncated MP3.
     """
 
     def __init__(self, source: Source) -> None:
+        if source.container == "MP3" and (short := shortfall(source.path)) is not None:
+            raise AudioFileError(
+                f"{source.name!r} is truncated: its header states {short[1]} bytes of audio, "
+                f"{short[0]} are there"
+            )
         try:
             self._file = soundfile.SoundFile(_native(source.path))
         except soundfile.LibsndfileError as error:

@@ -27,6 +27,7 @@ class Format:
         compression: libsndfile's compression level, 0 for the best quality.
         bitrate_mode: libsndfile's bit rate mode.
         av: PyAV writes it.
+        empty: It can hold a signal of zero samples.
     """
 
     name: str
@@ -39,65 +40,93 @@ class Format:
     compression: float | None = None
     bitrate_mode: str | None = None
     av: bool = False
-
-    @property
-    def lossless_float(self) -> bool:
-        """Some subtype holds any float, infinite or beyond full scale."""
-        return "FLOAT" in self.subtypes
+    empty: bool = False
 
 
+_PCM = ("FLOAT", "PCM_16", "PCM_24", "PCM_32")
+_ANY_RATE = (1, 2**31 - 1)
 _FORMATS = (
     Format(
-        "wav",
-        "RF64",
-        ("FLOAT", "PCM_16", "PCM_24", "PCM_32", "PCM_U8", "DOUBLE"),
-        1024,
-        (1, 2**31 - 1),
-        True,
-        (".wav", ".wave", ".rf64"),
-    ),
-    Format("flac", "FLAC", ("PCM_24", "PCM_16", "PCM_S8"), 8, (1, 655350), True, (".flac",)),
-    Format("ogg", "OGG", ("VORBIS",), 255, (8000, 192000), True, (".ogg", ".oga"), compression=0.2),
-    Format(
-        "opus",
-        "OGG",
-        ("OPUS",),
-        255,
-        (8000, 12000, 16000, 24000, 48000),
-        False,
-        (".opus",),
-        compression=0.6,
+        name="wav",
+        major="RF64",  # a plain WAV once it is closed below 4 GiB
+        subtypes=(*_PCM, "PCM_U8", "DOUBLE"),
+        channels=1024,
+        rates=_ANY_RATE,
+        any_between=True,
+        suffixes=(".wav", ".wave", ".rf64"),
+        empty=True,
     ),
     Format(
-        "mp3",
-        "MP3",
-        ("MPEG_LAYER_III",),
-        2,
-        _MP3_RATES,
-        False,
-        (".mp3",),
-        compression=0.0,
+        name="flac",
+        major="FLAC",
+        subtypes=("PCM_24", "PCM_16", "PCM_S8"),
+        channels=8,
+        rates=(1, 655350),
+        any_between=True,
+        suffixes=(".flac",),
+    ),
+    Format(
+        name="ogg",
+        major="OGG",
+        subtypes=("VORBIS",),
+        channels=255,
+        rates=(8000, 192000),  # the encoder crashes at much lower rates
+        any_between=True,
+        suffixes=(".ogg", ".oga"),
+        compression=0.2,  # quality 8 of 10
+        empty=True,
+    ),
+    Format(
+        name="opus",
+        major="OGG",
+        subtypes=("OPUS",),
+        channels=255,
+        rates=(8000, 12000, 16000, 24000, 48000),
+        any_between=False,
+        suffixes=(".opus",),
+        compression=0.6,  # 106 kbit/s for each channel
+    ),
+    Format(
+        name="mp3",
+        major="MP3",
+        subtypes=("MPEG_LAYER_III",),
+        channels=2,
+        rates=_MP3_RATES,
+        any_between=False,
+        suffixes=(".mp3",),
+        compression=0.0,  # V0
         bitrate_mode="VARIABLE",
     ),
     Format(
-        "aiff",
-        "AIFF",
-        ("FLOAT", "PCM_16", "PCM_24", "PCM_32", "PCM_S8", "DOUBLE"),
-        1024,
-        (1, 2**31 - 1),
-        True,
-        (".aiff", ".aif", ".aifc"),
+        name="aiff",
+        major="AIFF",
+        subtypes=(*_PCM, "PCM_S8", "DOUBLE"),
+        channels=1024,
+        rates=_ANY_RATE,
+        any_between=True,
+        suffixes=(".aiff", ".aif", ".aifc"),
+        empty=True,
     ),
     Format(
-        "caf",
-        "CAF",
-        ("FLOAT", "PCM_16", "PCM_24", "PCM_32", "PCM_S8", "DOUBLE"),
-        1024,
-        (1, 2**31 - 1),
-        True,
-        (".caf",),
+        name="caf",
+        major="CAF",
+        subtypes=(*_PCM, "PCM_S8", "DOUBLE"),
+        channels=1024,
+        rates=_ANY_RATE,
+        any_between=True,
+        suffixes=(".caf",),
+        empty=True,
     ),
-    Format("m4a", "ipod", ("AAC",), 8, _AAC_RATES, False, (".m4a",), av=True),
+    Format(
+        name="m4a",
+        major="ipod",
+        subtypes=("AAC",),
+        channels=8,
+        rates=_AAC_RATES,
+        any_between=False,
+        suffixes=(".m4a",),
+        av=True,
+    ),
 )
 FORMATS = {format.name: format for format in _FORMATS}
 _BY_SUFFIX = {suffix: format for format in _FORMATS for suffix in format.suffixes}

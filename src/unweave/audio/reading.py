@@ -11,14 +11,14 @@ from torch import Tensor
 from unweave._core.checks import non_negative, positive_int
 from unweave.audio._soundfile import NotForSoundFile, SoundFileDecoder
 from unweave.audio._source import AudioSource, Source
-from unweave.audio._types import AudioInfo, Decoder
+from unweave.audio._types import AudioInfo, Decoder, Samples
 from unweave.audio.formats import has_av
 from unweave.errors import AudioFileError, DependencyError, ParameterError
 
 # Samples (all channels together) that are decoded, and believed of a header, at a time
 _BLOCK = 1 << 18
 _TRUSTED = 1 << 24
-# The Xing header of an MP3 counts whole frames; encoders that end early are common
+# Frames that the header of an MP3 counts may lack at its end: they are read as silence
 _MP3_SLACK = 4 * 1152
 
 
@@ -97,7 +97,8 @@ class AudioReader:
         while done < wanted:
             block = self._decoder.read(min(step, wanted - done))
             if not len(block):
-                self._check_end(wanted - done)
+                block = self._ending(wanted - done)
+            if not len(block):
                 break
             if done + len(block) > out.shape[1]:
                 grown = np.empty((info.channels, min(wanted, 2 * out.shape[1] + step)), np.float32)
@@ -110,15 +111,18 @@ class AudioReader:
             out = np.ascontiguousarray(out[:, :done])
         return torch.from_numpy(out)
 
-    def _check_end(self, missing: int) -> None:
-        info = self.info
-        slack = _MP3_SLACK if info.format == "MP3" else 0
-        if info.exact and missing > slack:
-            rate = info.sample_rate
+    def _ending(self, missing: int) -> Samples:
+        """Return what comes when the decoder has no more, or raise if much is missing."""
+        info, rate = self.info, self.info.sample_rate
+        if not info.exact:
+            return np.empty((0, info.channels), np.float32)
+        left = info.frames - self.position
+        if left > (_MP3_SLACK if info.format == "MP3" else 0):
             raise AudioFileError(
                 f"{info.path!r} is truncated or damaged: its header states "
                 f"{info.frames / rate:.2f} s, only {self.position / rate:.2f} s can be decoded"
             )
+        return np.zeros((missing, info.channels), np.float32)
 
     def seek(self, frame: int) -> None:
         """Go to a sample, so that the next `read` starts with it.

@@ -16,7 +16,14 @@ from unweave.audio._source import AudioSource, Source
 from unweave.audio._types import Samples
 from unweave.audio.formats import FORMATS, check_limits, has_av
 from unweave.audio.reading import AudioReader, read
-from unweave.audio.writing import Audio, FileWriter, check_tags, require_finite, to_samples
+from unweave.audio.writing import (
+    Audio,
+    FileWriter,
+    check_tags,
+    require_finite,
+    require_some,
+    to_samples,
+)
 from unweave.errors import AudioFileError, DependencyError, ParameterError
 
 MIXTURE = "mixture"
@@ -107,6 +114,7 @@ class StemWriter(FileWriter):
         self.frames += len(samples[0])
 
     def _finish(self) -> None:
+        require_some(self.frames, FORMATS["m4a"])
         self._streams.close()
         _mp4.add_stem_names(self._part.path, self.stems)
 

@@ -17,7 +17,7 @@ from unweave.audio import _id3, _riff
 from unweave.audio._partfile import PartFile
 from unweave.audio._soundfile import SoundFileEncoder
 from unweave.audio._types import TAGS, Encoder, Samples
-from unweave.audio.formats import check_limits, has_av, resolve_format
+from unweave.audio.formats import Format, check_limits, has_av, resolve_format
 from unweave.errors import AudioFileError, DependencyError, ParameterError
 
 Audio = Tensor | npt.NDArray[np.floating[Any]]
@@ -200,6 +200,7 @@ class AudioWriter(FileWriter):
         self.frames += len(samples)
 
     def _finish(self) -> None:
+        require_some(self.frames, self._format)
         if self._encoder is not None:
             self._encoder.close()
         if self._format.name == "wav":
@@ -273,6 +274,12 @@ def to_samples(block: Audio, channels: int) -> Samples:
             f"audio block of shape {tuple(array.shape)} must be (channels={channels}, time)"
         )
     return np.ascontiguousarray(array.T)
+
+
+def require_some(frames: int, format: Format) -> None:
+    """Raise if nothing was written to a format that cannot hold nothing."""
+    if not frames and not format.empty:
+        raise ParameterError(f"{format.name} cannot hold a signal of zero samples: write wav")
 
 
 def require_finite(samples: Samples, format: str) -> None:
