@@ -251,8 +251,10 @@ class Separator:
             first, frames = _span(reader.info, start, duration, path)
             if first:
                 reader.seek(first)
+            # An inexact header is an estimate: only the decoder knows where the file ends.
+            unbounded = duration is None and not reader.info.exact
             yield from self.stream(
-                _read_blocks(reader, frames),
+                _read_blocks(reader, None if unbounded else frames),
                 rate,
                 reader.info.channels,
                 frames=frames,
@@ -358,10 +360,11 @@ def _span(
     return first, rest if duration is None else min(rest, round(duration * info.sample_rate))
 
 
-def _read_blocks(reader: AudioReader, frames: int) -> Iterator[Tensor]:
-    while frames > 0:
-        block = reader.read(min(BLOCK, frames))
+def _read_blocks(reader: AudioReader, frames: int | None) -> Iterator[Tensor]:
+    done = 0
+    while frames is None or done < frames:
+        block = reader.read(BLOCK if frames is None else min(BLOCK, frames - done))
         if block.shape[-1] == 0:
             return
-        frames -= block.shape[-1]
+        done += block.shape[-1]
         yield block
