@@ -9,8 +9,10 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from unweave import __version__
-from unweave.cli import info, models, separate
+from unweave.cli.info import info
+from unweave.cli.models import models
 from unweave.cli.output import complain, show_traceback
+from unweave.cli.separate import separate
 from unweave.errors import Cancelled, DependencyError, ParameterError, UnweaveError, WeightsError
 
 SOME_FAILED, USAGE, MISSING, INTERRUPTED = 1, 2, 3, 130
@@ -28,9 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
 )
-app.command("separate", context_settings=SETTINGS)(separate.separate)
-app.command("models", context_settings=SETTINGS)(models.models)
-app.command("info", context_settings=SETTINGS)(info.info)
+app.command("separate", context_settings=SETTINGS)(separate)
+app.command("models", context_settings=SETTINGS)(models)
+app.command("info", context_settings=SETTINGS)(info)
 
 
 def _version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""Compare stems in files with their references: `python -m unweave.evaluation FOLDER --references FOLDER`."""
+"""Compare stems in files with their references: `python -m unweave.evaluation --help`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -74,7 +74,9 @@ class BandSong:
     def sdr(self, net: BandMaskNet) -> dict[str, float]:
         """Return the SDR in dB of every stem that sounds, and of the accompaniment."""
         with torch.inference_mode():
-            masks = torch.cat([net.masks(part) for part in torch.split(self.mixture, 2048, dim=2)], 3)
+            masks = torch.cat(
+                [net.masks(part) for part in torch.split(self.mixture, 2048, dim=2)], 3
+            )
         kept = {name: masks[:, i] for i, name in enumerate(STEMS)}
         cross = {name: self.cross[:, i] for i, name in enumerate(STEMS)}
         own = {name: self.own[i] for i, name in enumerate(STEMS)}

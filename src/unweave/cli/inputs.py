@@ -1,0 +1,91 @@
+"""Which songs the words on the command line mean."""
+
+import glob
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unweave.separation.layout import Track
+
+OTHER_SUFFIXES = {".aif", ".aifc", ".wave", ".oga"}
+
+
+def find_tracks(given: str, *, avoid: Path) -> "list[Track]":
+    """Turn one word into songs.
+
+    Args:
+        given: a file, a folder that is searched with all its folders, or a glob.
+        avoid: the output folder; stems of an earlier run are not separated again.
+
+    Returns:
+        The songs. Those of a folder are named by their place in it, so that the output mirrors it.
+
+    Raises:
+        AudioFileError: there is no such file, or the folder holds no audio or cannot be searched.
+    """
+    from unweave.errors import AudioFileError
+
+    path = Path(given).expanduser()
+    if os.path.lexists(path) or not glob.has_magic(given):
+        return _file_or_folder(path, avoid)
+    matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute patterns too)
+    if not matches:
+        raise AudioFileError(f"no file matches {given!r}")
+    return [track for match in matches for track in _file_or_folder(Path(match), avoid)]
+
+
+def _file_or_folder(path: Path, avoid: Path) -> "list[Track]":
+    from unweave.separation.layout import Track
+
+    return _search(path, avoid) if path.is_dir() else [Track.of(path)]
+
+
+def _search(folder: Path, avoid: Path) -> "list[Track]":
+    from unweave.audio import supported_formats
+    from unweave.errors import AudioFileError
+    from unweave.separation.layout import Track
+
+    suffixes = {f".{name}" for name in supported_formats()} | OTHER_SUFFIXES
+    skipped = avoid.resolve()
+    tracks = []
+
+    def refuse(error: OSError) -> None:
+        raise AudioFileError(f"cannot search the folder {error.filename!r}: {error.strerror}")
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        folders[:] = [f for f in folders if (Path(place) / f).resolve() != skipped]
+        for file in sorted(files):
+            path = Path(place) / file
+            if path.suffix.lower() in suffixes and not file.startswith("."):
+                name = path.relative_to(folder).with_suffix("").as_posix()
+                tracks.append(Track(path, name.removesuffix(".stem")))
+    if not tracks:
+        raise AudioFileError(f"the folder {str(folder)!r} holds no audio files")
+    return tracks
+
+
+def spooled_stdin(folder: Path) -> "list[Track]":
+    """Copy standard input into a file, since most formats need to be read out of order.
+
+    Args:
+        folder: where the copy is kept.
+
+    Returns:
+        One song, named "stdin".
+
+    Raises:
+        AudioFileError: standard input is a terminal.
+    """
+    from unweave.errors import AudioFileError
+    from unweave.separation.layout import Track
+
+    if sys.stdin.isatty():
+        raise AudioFileError("'-' reads an audio file from standard input: pipe one in")
+    path = folder / "stdin"
+    with path.open("wb") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+    return [Track(path, "stdin")]

@@ -1,0 +1,203 @@
+"""What a run over many songs says: progress on stderr, one table or JSON line a song on stdout."""
+
+import json
+import math
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unweave.cli.output import complain, console, print_json, table
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from unweave.separation import Separator
+    from unweave.separation.batch import FileResult
+
+SOME_FAILED, MISSING = 1, 3
+
+
+class ProgressStyle(StrEnum):
+    """How progress is shown: a bar where stderr is a terminal, or what is asked for."""
+
+    AUTO = "auto"
+    BAR = "bar"
+    JSON = "json"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Verbosity:
+    """How much is said.
+
+    Attributes:
+        quiet: only errors.
+        verbose: also model, device and notes.
+        debug: tracebacks of errors.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+
+
+class Reporter:
+    """Collects results and tells of them.
+
+    Args:
+        as_json: one JSON object a song instead of tables.
+        style: of the progress.
+        verbosity: how much is said.
+    """
+
+    def __init__(self, *, as_json: bool, style: ProgressStyle, verbosity: Verbosity) -> None:
+        self.as_json = as_json
+        self.style = style
+        self.verbosity = verbosity
+        self.done = self.failed = self.skipped = 0
+        self.missing = False
+        self._bars: Progress | None = None
+        self._tasks: dict[Path, TaskID] = {}
+        self._lock = threading.Lock()
+        self._said = 0.0
+
+    def begin(self, separator: "Separator") -> None:
+        """Say with what the songs are separated."""
+        if self.verbosity.verbose:
+            kind = type(separator.model).__name__
+            stems = ", ".join(separator.stems)
+            print(f"{kind} on {separator.device}: {stems}", file=sys.stderr)
+
+    @contextmanager
+    def live(self, songs: int) -> Iterator[None]:
+        """Show progress bars for as long as this lasts."""
+        bar = self.style is ProgressStyle.BAR
+        auto = self.style is ProgressStyle.AUTO and sys.stderr.isatty()
+        if self.verbosity.quiet or not (bar or auto) or not songs:
+            yield
+            return
+        from rich import progress
+
+        with progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.TaskProgressColumn(),
+            progress.TimeRemainingColumn(),
+            console=console(stderr=True),
+            transient=True,
+        ) as self._bars:
+            yield
+        self._bars = None
+
+    def progress(self, path: Path, done: float, total: float | None) -> None:
+        """Take note of how far a song is; called from the engine's threads."""
+        with self._lock:
+            if self._bars is not None:
+                if path not in self._tasks:
+                    self._tasks[path] = self._bars.add_task(path.name, total=total)
+                self._bars.update(self._tasks[path], completed=done)
+            elif self.style is ProgressStyle.JSON:
+                self._progress_event(path, done, total)
+
+    def _progress_event(self, path: Path, done: float, total: float | None) -> None:
+        """At most ten events a second, and always the last one of a song."""
+        now = time.monotonic()
+        finished = total is not None and done >= total - 1e-6
+        if finished or now - self._said > 0.1:
+            self._said = now
+            event = {"event": "progress", "input": str(path), "done": done, "total": total}
+            print(json.dumps(event, ensure_ascii=False), file=sys.stderr, flush=True)
+
+    def fail(self, given: str, error: Exception) -> None:
+        """Tell of an input that cannot be done."""
+        from unweave.errors import DependencyError
+
+        self.failed += 1
+        self.missing |= isinstance(error, DependencyError)
+        if self.verbosity.debug:
+            traceback.print_exception(error)
+        complain(str(error))
+        if self.as_json:
+            print_json({"input": given, "status": "failed", "error": str(error)})
+
+    def add(self, result: "FileResult") -> None:
+        """Tell of a song."""
+        with self._lock:
+            task = self._tasks.pop(result.path, None)
+            if self._bars is not None and task is not None:
+                self._bars.remove_task(task)
+        if result.error is not None:
+            self.fail(str(result.path), result.error)
+            return
+        self.done += result.status == "ok"
+        self.skipped += result.status == "skipped"
+        if self.as_json:
+            print_json(_as_json(result))
+        elif not self.verbosity.quiet:
+            self._print(result)
+
+    def _print(self, result: "FileResult") -> None:
+        out = console()
+        if result.status == "skipped":
+            out.print(f"{result.track}: all stems are there, skipped", markup=False)
+            return
+        rows = table("stem", "file", "peak dBFS", "LUFS", right=("peak dBFS", "LUFS"))
+        for stem in result.stems:
+            rows.add_row(stem.name, str(stem.path), _decibels(stem.peak), _level(stem.loudness))
+        out.print(rows)
+        for note in result.notes:
+            out.print(note, markup=False)
+        if result.gain != 1:
+            lower = -20 * math.log10(result.gain)
+            out.print(
+                f"all stems were lowered by {lower:.1f} dB, so that none clips"
+                " (--subtype float needs no such thing)",
+                markup=False,
+            )
+        out.print(
+            f"{result.track}: {result.seconds:.1f} s of music separated in {result.elapsed:.1f} s,"
+            f" {result.speed:.1f} times faster than real time",
+            markup=False,
+        )
+
+    def end(self) -> int:
+        """Sum up, and return the exit code."""
+        songs = self.done + self.failed + self.skipped
+        if songs > 1 and not self.verbosity.quiet and not self.as_json:
+            print(f"{self.done} done, {self.skipped} skipped, {self.failed} failed", flush=True)
+        if not self.failed:
+            return 0
+        return MISSING if self.missing else SOME_FAILED
+
+
+def _as_json(result: "FileResult") -> dict[str, Any]:
+    return {
+        "input": str(result.path),
+        "track": result.track,
+        "status": result.status,
+        "seconds": result.seconds,
+        "elapsed": round(result.elapsed, 3),
+        "real_time_factor": round(result.speed, 2),
+        "sample_rate": result.sample_rate,
+        "gain": result.gain,
+        "notes": list(result.notes),
+        "stems": {
+            stem.name: {"path": str(stem.path), "peak": stem.peak, "loudness": stem.loudness}
+            for stem in result.stems
+        },
+    }
+
+
+def _decibels(amplitude: float) -> str:
+    return f"{20 * math.log10(amplitude):.1f}" if amplitude > 0 else "silent"
+
+
+def _level(loudness: float) -> str:
+    return f"{loudness:.1f}" if math.isfinite(loudness) else "silent"

@@ -1,0 +1,218 @@
+"""`unweave separate`: files, folders, globs or standard input to stems."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from unweave.cli.inputs import find_tracks, spooled_stdin
+from unweave.cli.report import ProgressStyle, Reporter, Verbosity
+
+if TYPE_CHECKING:
+    from unweave.separation import Separator
+    from unweave.separation.layout import OutputOptions
+
+WHAT, HOW, WHERE, TALK = "What to separate", "Separation", "Output", "Messages"
+
+
+def separate(
+    inputs: Annotated[
+        list[str], typer.Argument(help="Audio files, folders, globs, or - for standard input.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", "--save", help="Folder for the stems.", rich_help_panel=WHERE
+        ),
+    ] = Path("stems"),
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Path of each file: {track}, {stem}, {ext}, {parent}.", rich_help_panel=WHERE
+        ),
+    ] = "{track}/{stem}.{ext}",
+    stems: Annotated[
+        str | None,
+        typer.Option(help="Write only these: vocals,drums", rich_help_panel=WHAT),
+    ] = None,
+    two_stems: Annotated[
+        str | None,
+        typer.Option(help="Write this stem and the rest as one.", rich_help_panel=WHAT),
+    ] = None,
+    residual: Annotated[
+        bool,
+        typer.Option("--residual", help="Write what no stem holds.", rich_help_panel=WHAT),
+    ] = False,
+    start: Annotated[
+        float, typer.Option(metavar="SEC", help="Leave out the beginning.", rich_help_panel=WHAT)
+    ] = 0.0,
+    duration: Annotated[
+        float | None, typer.Option(metavar="SEC", help="Stop after this.", rich_help_panel=WHAT)
+    ] = None,
+    format: Annotated[
+        str,
+        typer.Option(help="wav, flac, ogg, mp3, opus, m4a, ...", rich_help_panel=WHERE),
+    ] = "wav",
+    subtype: Annotated[
+        str | None,
+        typer.Option(help="pcm_16, pcm_24, float, ...", rich_help_panel=WHERE),
+    ] = None,
+    stem_mp4: Annotated[
+        bool,
+        typer.Option("--stem-mp4", help="Write one .stem.mp4 a song.", rich_help_panel=WHERE),
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name (unweave models) or weights file.", rich_help_panel=HOW),
+    ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto, cpu, cuda, cuda:1, mps.", envvar="UNWEAVE_DEVICE", rich_help_panel=HOW
+        ),
+    ] = "auto",
+    segment: Annotated[
+        float | None,
+        typer.Option(metavar="SEC", help="Seconds seen at once.", rich_help_panel=HOW),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(help="Share of a segment that is cross-faded.", rich_help_panel=HOW),
+    ] = None,
+    shifts: Annotated[
+        int, typer.Option(help="Average this many shifted runs.", rich_help_panel=HOW)
+    ] = 0,
+    workers: Annotated[int, typer.Option(help="Songs done at once.", rich_help_panel=HOW)] = 1,
+    skip_existing: Annotated[
+        bool,
+        typer.Option("--skip-existing", help="Leave finished songs alone.", rich_help_panel=WHERE),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing files.", rich_help_panel=WHERE)
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON object a song on stdout.", rich_help_panel=TALK),
+    ] = False,
+    progress: Annotated[
+        ProgressStyle, typer.Option(help="On stderr.", rich_help_panel=TALK)
+    ] = ProgressStyle.AUTO,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only errors.", rich_help_panel=TALK)
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=TALK)
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=TALK)
+    ] = False,
+) -> None:
+    """Separate songs into stems: OUTPUT/<track>/vocals.wav, drums.wav, bass.wav, other.wav.
+
+    The stems keep the song's sample rate, channels and length, and sum to the song. Exit codes: 0
+    all done, 1 some input failed, 2 usage, 3 weights or an optional dependency missing, 130 Ctrl-C.
+    """
+    from unweave.errors import ParameterError
+
+    if skip_existing and overwrite:
+        raise ParameterError("--skip-existing and --overwrite exclude each other")
+    existing: Literal["refuse", "skip", "overwrite"] = (
+        "skip" if skip_existing else "overwrite" if overwrite else "refuse"
+    )
+    reporter = Reporter(
+        as_json=as_json,
+        style=progress,
+        verbosity=Verbosity(quiet=quiet, verbose=verbose, debug=debug),
+    )
+    chosen = tuple(s.strip() for s in stems.split(",") if s.strip()) if stems is not None else None
+    if chosen == ():
+        raise ParameterError("--stems names no stem: give for example --stems vocals,drums")
+    from unweave.separation.layout import OutputOptions
+
+    options = OutputOptions(
+        name=_with_ext(name),
+        format=format,
+        subtype=subtype,
+        stems=chosen,
+        two_stems=two_stems,
+        stem_mp4=stem_mp4,
+        start=start,
+        duration=duration,
+        existing=existing,
+    )
+    separator = _build(model, device, segment, overlap, shifts, residual)
+    reporter.begin(separator)
+    raise typer.Exit(_run(inputs, output, separator, options, workers, reporter))
+
+
+def _with_ext(name: str) -> str:
+    """Let `--name song/{stem}` do without its suffix."""
+    return name if name.endswith("{ext}") or "." in Path(name).name else f"{name}.{{ext}}"
+
+
+def _build(
+    model: str | None,
+    device: str,
+    segment: float | None,
+    overlap: float | None,
+    shifts: int,
+    residual: bool,
+) -> "Separator":
+    from unweave.models import DEFAULT_MODEL
+    from unweave.separation import Separator
+
+    given = {"overlap": overlap} if overlap is not None else {}
+    return Separator(
+        model or DEFAULT_MODEL,
+        device=device,
+        segment=segment,
+        shifts=shifts,
+        residual=residual,
+        **given,  # type: ignore[arg-type]  # a dictionary of one key is no TypedDict
+    )
+
+
+def _run(
+    inputs: list[str],
+    output: Path,
+    separator: "Separator",
+    options: "OutputOptions",
+    workers: int,
+    reporter: Reporter,
+) -> int:
+    """Separate everything and return the exit code."""
+    from unweave.separation.batch import separate_files
+
+    with _scratch(inputs) as scratch:
+        tracks = []
+        for given in inputs:
+            try:
+                found = spooled_stdin(scratch) if given == "-" else find_tracks(given, avoid=output)
+                tracks += found
+            except OSError as error:
+                reporter.fail(given, error)
+        results = separate_files(
+            tracks,
+            output,
+            separator=separator,
+            options=options,
+            workers=workers,
+            progress=reporter.progress,
+        )
+        with reporter.live(len(tracks)):
+            for result in results:
+                reporter.add(result)
+    return reporter.end()
+
+
+@contextmanager
+def _scratch(inputs: list[str]) -> Iterator[Path]:
+    """Give a folder for what standard input holds, and remove it."""
+    if "-" not in inputs:
+        yield Path()
+        return
+    with tempfile.TemporaryDirectory(prefix="unweave-") as folder:
+        yield Path(folder)
