@@ -25,6 +25,8 @@ class PartFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
+        if "\0" in self.name:
+            raise AudioFileError(f"cannot write {self.name!r}: the name holds a null character")
         self.target = Path(os.path.realpath(path))  # a link stays a link to the new content
         suffix = self.target.suffix
         ending = f".part-{secrets.token_hex(4)}{suffix}"
@@ -39,7 +41,7 @@ class PartFile:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except AudioFileError:
             raise
-        except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        except OSError as error:
             raise self.error(error) from error
         # also when the writer is dropped without being closed, or the interpreter exits
         self._remove = weakref.finalize(self, self.path.unlink, missing_ok=True)

@@ -8,6 +8,8 @@ _LARGEST_RIFF = 2**32 - 1
 _EXTENSIBLE_FMT = 40
 _PLAIN_FMT = 16
 _CHUNK_HEAD = 8
+# Which speakers 3, 4, ... 8 channels mean (bits of the WAVE format): 3.0, quad, 5.0, 5.1, 6.1, 7.1
+_SPEAKERS = {3: 0x7, 4: 0x33, 5: 0x37, 6: 0x3F, 7: 0x70F, 8: 0x63F}
 
 
 def downgrade(path: Path) -> None:
@@ -35,7 +37,7 @@ def downgrade(path: Path) -> None:
                 file.write(struct.pack("<I", data_size))
                 break
             if name == b"fmt " and length == _EXTENSIBLE_FMT:
-                _simplify_format(file, position)
+                _settle_format(file, position)
             position += _CHUNK_HEAD + length + length % 2
         file.seek(12)
         file.write(_junk(28))
@@ -43,12 +45,15 @@ def downgrade(path: Path) -> None:
         file.write(struct.pack("<4sI", b"RIFF", size - _CHUNK_HEAD))
 
 
-def _simplify_format(file: BinaryIO, position: int) -> None:
-    """Reduce the extensible format chunk of mono and stereo to the one the oldest players know."""
+def _settle_format(file: BinaryIO, position: int) -> None:
+    """Give mono and stereo the format chunk that the oldest players know, others their speakers."""
     chunk = file.read(_EXTENSIBLE_FMT)
     (channels,) = struct.unpack_from("<H", chunk, 2)
     if channels > 2:
-        return  # the speaker positions stand only in the extensible chunk
+        # libsndfile leaves the speakers open, or names front ones for the sides
+        file.seek(position + _CHUNK_HEAD + 20)
+        file.write(struct.pack("<I", _SPEAKERS.get(channels, 0)))
+        return
     tag = chunk[24:26]
     file.seek(position + 4)
     file.write(struct.pack("<I", _PLAIN_FMT) + tag + chunk[2:_PLAIN_FMT])

@@ -16,6 +16,22 @@ from unweave.errors import AudioFileError, ParameterError
 
 # libsndfile keeps encoder state on its stack: long Vorbis writes in one call overflow it.
 _WRITE_FRAMES = 1 << 14
+# Where Vorbis and Opus put the channels of L R C LFE (back) (side), the order of all other formats
+_XIPH_ORDER = {
+    3: [0, 2, 1],
+    5: [0, 2, 1, 3, 4],
+    6: [0, 2, 1, 5, 3, 4],
+    7: [0, 2, 1, 6, 5, 3, 4],
+    8: [0, 2, 1, 7, 5, 6, 3, 4],
+}
+# Where Vorbis and Opus put the channels of L R C LFE back side
+_XIPH_ORDER = {
+    3: [0, 2, 1],
+    5: [0, 2, 1, 3, 4],
+    6: [0, 2, 1, 5, 3, 4],
+    7: [0, 2, 1, 6, 5, 3, 4],
+    8: [0, 2, 1, 7, 5, 6, 3, 4],
+}
 _UNKNOWN_LENGTH = 1 << 62
 _DATA_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _DS64_FRAMES = re.compile(r"does not match value from 'ds64' chunk of (\d+)")
@@ -65,6 +81,7 @@ class SoundFileDecoder:
             subtype=file.subtype,
             tags=tags,
         )
+        self._order = _xiph_order(file.subtype, file.channels)
 
     def read(self, frames: int) -> Samples:
         """Return up to `frames` samples of shape (time, channels); fewer only at the end."""
@@ -73,7 +90,7 @@ class SoundFileDecoder:
         except soundfile.LibsndfileError:
             # libsndfile reports a stream that breaks off as a failed seek
             return np.empty((0, self.info.channels), np.float32)
-        return block
+        return block if self._order is None else block[:, self._order]
 
     def seek(self, frame: int) -> None:
         """Go to a sample index between 0 and the file's length."""
@@ -87,6 +104,10 @@ class SoundFileDecoder:
     def close(self) -> None:
         """Release the file."""
         self._file.close()
+
+
+def _xiph_order(subtype: str, channels: int) -> list[int] | None:
+    return _XIPH_ORDER.get(channels) if subtype in ("VORBIS", "OPUS") else None
 
 
 def _promised_frames(file: soundfile.SoundFile) -> int:
@@ -128,6 +149,8 @@ class SoundFileEncoder:
     ) -> None:
         self._path = path
         self._written = 0
+        order = _xiph_order(subtype, channels)
+        self._order = None if order is None else np.argsort(order)
         try:
             self._file = soundfile.SoundFile(
                 _native(path),
@@ -154,6 +177,8 @@ class SoundFileEncoder:
         """Append samples of shape (time, channels)."""
         for start in range(0, len(block), _WRITE_FRAMES):
             part = block[start : start + _WRITE_FRAMES]
+            if self._order is not None:
+                part = np.ascontiguousarray(part[:, self._order])
             try:
                 self._file.write(part)
             except (soundfile.LibsndfileError, AssertionError) as error:

@@ -228,7 +228,7 @@ def nearest_rate(format: str, sample_rate: int) -> int:
     found = resolve_format(Path(), format)
     low, high = found.rates[0], found.rates[-1]
     if found.any_between:
-        return min(max(rate, low), high)
+        return min(-(-max(rate, low) // _step(found, rate)) * _step(found, rate), high)
     return min((legal for legal in found.rates if legal >= rate), default=high)
 
 
@@ -259,12 +259,17 @@ def check_limits(
             "write wav, or fewer channels"
         )
     between = format.any_between and format.rates[0] <= rate <= format.rates[-1]
-    if not between and rate not in format.rates:
+    if rate not in format.rates and not (between and rate % _step(format, rate) == 0):
         raise ParameterError(
             f"{format.name} takes sample rates of {_listed(format)} Hz, not {rate}: "
             f"resample to {nearest_rate(format.name, rate)} Hz first"
         )
     return rate, count, coding
+
+
+def _step(format: Format, rate: int) -> int:
+    """Return what a rate must be a multiple of: FLAC counts in tens of Hz beyond 16 bits."""
+    return 10 if format.name == "flac" and rate > 65535 else 1
 
 
 def _listed(format: Format) -> str:
