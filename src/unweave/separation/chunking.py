@@ -143,6 +143,8 @@ class _History:
 
     def append(self, piece: Tensor, *, keep_from: int) -> None:
         """Add samples at the end; those before `keep_from` may be forgotten."""
+        if piece.shape[-1] == 0:
+            return
         count = self.end - self.begin
         if count + piece.shape[-1] > self._samples.shape[-1]:
             drop = min(max(0, keep_from - self.begin), count)

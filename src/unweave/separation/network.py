@@ -74,7 +74,7 @@ class NetworkRunner:
             seconds = inputs.shape[-1] / self._network.sample_rate
             raise UnweaveError(
                 f"{self._device} has too little memory for {len(inputs)} x {seconds:.1f} s at once:"
-                f" use a smaller batch_size or segment={max(1.0, seconds / 2):.1f} (--segment)"
+                f" use a smaller batch_size or segment={seconds / 2:.2g} (--segment)"
             ) from error
         expected = (len(inputs), len(self._network.sources), *inputs.shape[1:])
         if stems.shape != expected:

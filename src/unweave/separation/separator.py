@@ -1,6 +1,7 @@
 """Separates signals and streams of any length, rate and number of channels with a network."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -320,7 +321,7 @@ def _items(signal: Tensor) -> Tensor:
             f"audio of shape {tuple(signal.shape)} has {channels} channels, up to {MAX_CHANNELS}"
             " are allowed: (channels, time) is expected; transpose it if time comes first"
         )
-    return signal.reshape(-1, channels, frames)
+    return signal.reshape(math.prod(signal.shape[:-2]), channels, frames)
 
 
 def _check_format(sample_rate: int, channels: int) -> None:
