@@ -27,7 +27,7 @@ SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 3, 5, 7, 10))
 
 RATE = 22050  # of analysis
 HOP = 110  # 5 ms
-WINDOW = 512
+WINDOW = 768
 ORDER = 24
 
 
@@ -77,8 +77,11 @@ def analyse(speech: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     solution = np.linalg.solve(lags[:, index], lags[:, 1:, None])[..., 0]
     error = lags[:, 0] - np.sum(solution * lags[:, 1:], axis=1)
     polynomial = np.concatenate([np.ones((len(lags), 1)), -solution], axis=1)
-    periodic = correlation[:, RATE // 400 : RATE // 70].max(1) / (correlation[:, 0] + 1e-6)
-    voiced = np.clip((periodic - 0.25) / 0.15, 0, 1)
+    # The window tapers the correlation at long lags: divide by its own, so that a period counts 1.
+    window = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(WINDOW), 2 * WINDOW)) ** 2)
+    pitches = slice(RATE // 400, RATE // 75)
+    periodic = (correlation[:, pitches] / (window[pitches] / window[0])).max(1)
+    voiced = np.clip((periodic / (correlation[:, 0] + 1e-6) - 0.5) / 0.2, 0, 1)
     return polynomial / np.sqrt(np.maximum(error, 1e-9))[:, None], voiced
 
 
@@ -146,7 +149,7 @@ def sing(speech: np.ndarray, rng: random.Random, *, high: bool) -> np.ndarray:
             shaped = np.fft.irfft(np.fft.rfft(piece * window) * envelope[k])
             out[t * hop : t * hop + size] += shaped * window
     out = out[size // 2 : size // 2 + len(phase)]
-    return (0.5 * out / np.abs(out).max()).astype(np.float32)
+    return np.asarray(0.5 * out / np.abs(out).max(), dtype=np.float32)
 
 
 def _envelope(polynomial: np.ndarray, size: int, shift: float) -> np.ndarray:
@@ -156,8 +159,9 @@ def _envelope(polynomial: np.ndarray, size: int, shift: float) -> np.ndarray:
     wanted = np.arange(size // 2 + 1) * SAMPLE_RATE / size / shift
     rows: np.ndarray = np.stack([np.interp(wanted, low, row) for row in amplitude])
     emphasis = np.abs(1 - 0.9 * np.exp(-2j * np.pi * np.minimum(wanted, 1e4) / RATE))
-    rows *= 10 ** (-np.maximum(wanted - 1e4, 0) / 4e3) / emphasis
-    return rows
+    tilt: np.ndarray = 10 ** (-np.maximum(wanted - 1e4, 0) / 4e3) / emphasis
+    shaped: np.ndarray = rows * tilt
+    return shaped
 
 
 def sing_tracks(corpus: Path, *, tracks: int, seed: int) -> int:

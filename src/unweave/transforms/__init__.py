@@ -1,0 +1,5 @@
+"""From audio to time-frequency and back."""
+
+from unweave.transforms.stft import STFT, istft, stft
+
+__all__ = ["STFT", "istft", "stft"]
