@@ -155,20 +155,20 @@ def _check_file(path: Path) -> None:
     """Refuse what is no safetensors file before a parser sees it."""
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(9)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise WeightsError(
             f"{path}: {(error.strerror or str(error)).lower()}; give the path of a .safetensors"
             " file or the name of a model (`unweave models` lists them)"
         ) from error
-    if start.startswith((b"PK\x03\x04", b"\x80")):
-        raise WeightsError(
-            f"{path}: is a PyTorch or pickle file, which can run code when it is loaded: load it"
-            " where you trust it and write it anew with unweave.models.save_weights"
-        )
-    header = int.from_bytes(start, "little")
-    if len(start) < 8 or not 2 <= header <= min(size - 8, _MAX_HEADER):
+    header = int.from_bytes(start[:8], "little")
+    if not 2 <= header <= min(size - 8, _MAX_HEADER) or not start.endswith(b"{"):
+        if start.startswith((b"PK\x03\x04", b"\x80")):
+            raise WeightsError(
+                f"{path}: is a PyTorch or pickle file, which can run code when it is loaded: load"
+                " it where you trust it and write it anew with unweave.models.save_weights"
+            )
         raise WeightsError(
             f"{path}: is damaged or no safetensors file ({size} bytes with a header of {header}):"
             " fetch it again"
@@ -243,9 +243,7 @@ def _check_value(key: str, value: object, default: object, architecture: Archite
         kinds = int | float if isinstance(default, float) else int
         fits = isinstance(value, kinds) and not isinstance(value, bool)
         if not fits or not low <= value <= high:  # type: ignore[operator]
-            raise WeightsError(
-                f"its configuration's {key} must be a number from {low:g} to {high:g}"
-            )
+            raise WeightsError(f"its configuration's {key} must be a number from {low} to {high}")
 
 
 def _check_shapes(skeleton: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
