@@ -101,6 +101,11 @@ def load_weights(path: str | Path) -> nn.Module:
 
     Raises:
         WeightsError: the file is missing, damaged, too large, foreign or of a newer format.
+
+    Example:
+        >>> from unweave.models import model_info
+        >>> load_weights(model_info("bandmask").weights).sources
+        ('vocals', 'drums', 'bass', 'other')
     """
     source = Path(path)
     _check_file(source)
