@@ -1,0 +1,211 @@
+"""Where the frames of a signal lie, how well they see it, and how they add up again.
+
+A frame is `n_fft` samples weighted by a window w; frame t starts at sample t * hop_length of the
+padded signal. Overlap-added frames weighted twice by w weigh sample p by the *envelope*
+
+    e[p] = sum over t of w[p - t * hop_length]^2
+
+and dividing by it restores the signal [Griffin1984]. Rounding errors are divided by sqrt(e) too,
+so a sample counts as *seen* only where e is within `SEEN` of its largest value.
+
+References:
+    [Griffin1984] Signal estimation from modified short-time Fourier transform, IEEE Trans. ASSP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+SEEN = 1e-4
+_BLOCK_SAMPLES = 2**18  # of frames worked on at once: 1 MiB of float32 stays in the cache of a core
+
+
+@dataclass(frozen=True, eq=False)
+class Framing:
+    """The frames of one transform: their size, distance, window and place.
+
+    Args:
+        window: Weights of the samples of a frame, of shape (n_fft,).
+        hop_length: Samples from one frame to the next.
+        center: Whether frame t is centred on sample t * hop_length, or starts there.
+
+    Example:
+        >>> framing = Framing(torch.hann_window(8), hop_length=2, center=True)
+        >>> framing.count(20), framing.margin
+        (11, 4)
+    """
+
+    window: Tensor
+    hop_length: int
+    center: bool
+
+    @property
+    def n_fft(self) -> int:
+        """Samples of a frame."""
+        return self.window.shape[0]
+
+    @property
+    def margin(self) -> int:
+        """Samples that the first frame reaches before the signal."""
+        return self.n_fft // 2 if self.center else 0
+
+    def count(self, length: int) -> int:
+        """Give the number of frames of a signal of `length` samples.
+
+        It is that of torch and librosa, 1 + (length + 2 * margin - n_fft) // hop_length, and with
+        `center` one more where otherwise no frame would see the last samples: only with hops over
+        half a window, or just below that, and lengths just short of a multiple of the hop.
+        """
+        if length == 0:
+            return 0
+        count = 1 + (length + 2 * self.margin - self.n_fft) // self.hop_length
+        beyond = self.margin + length - count * self.hop_length
+        if self.center and self.invertible and beyond > self._tail_reach:
+            return count + 1
+        return count
+
+    def span(self, count: int) -> int:
+        """Give the number of samples, padding included, that `count` frames cover."""
+        return (count - 1) * self.hop_length + self.n_fft if count else 0
+
+    @cached_property
+    def invertible(self) -> bool:
+        """Whether frames on both sides see every sample: no gap, nor near-gap, between windows."""
+        return bool(self._steady.min() >= self.floor)
+
+    @cached_property
+    def floor(self) -> float:
+        """The smallest envelope at which a sample still counts as seen."""
+        return SEEN * float(self._steady.max())
+
+    def unseen(self, start: int, stop: int, count: int) -> tuple[int, int]:
+        """Count the samples at either end of [start, stop) that `count` frames do not see."""
+        # The middle of a long envelope repeats itself; a short one has the same two ends.
+        short = min(count, 2 * self._rows.shape[0])
+        stop -= (count - short) * self.hop_length
+        envelope = self.envelope(short, dtype=torch.float64)
+        seen = (pad(envelope, (0, max(0, stop - len(envelope)))) >= self.floor)[start:stop]
+        places = seen.nonzero()
+        if len(places) == 0:
+            return stop - start, stop - start
+        return int(places[0]), len(seen) - 1 - int(places[-1])
+
+    def envelope(self, count: int, *, dtype: torch.dtype) -> Tensor:
+        """Give the summed squared windows over the span of `count` frames.
+
+        With the window cut into K = ceil(n_fft / hop_length) rows of one hop, row m of the envelope
+        sums the rows max(0, m - count + 1) ... min(m, K - 1): growing sums first, then the sum of
+        all again and again, then shrinking sums.
+        """
+        rows = self._rows
+        size = rows.shape[0]
+        if count == 0:
+            return rows.new_empty(0, dtype=dtype)
+        if count < size:
+            padded = pad(rows, (0, 0, count - 1, count - 1))
+            total = padded.unfold(0, count, 1).sum(-1).to(dtype)
+        else:
+            rising = rows.cumsum(0).to(dtype)
+            falling = rows.flip(0).cumsum(0).flip(0).to(dtype)
+            steady = rising[-1:].expand(count - size + 1, -1)
+            total = torch.cat([rising[:-1], steady, falling[1:]])
+        return total.flatten()[: self.span(count)]
+
+    @cached_property
+    def _rows(self) -> Tensor:
+        power = self.window.square()
+        if not power.requires_grad:
+            power = power.to("cpu", torch.float64)
+        size = -(-self.n_fft // self.hop_length)
+        return pad(power, (0, size * self.hop_length - self.n_fft)).view(size, self.hop_length)
+
+    @cached_property
+    def _steady(self) -> Tensor:
+        return self._rows.detach().sum(0)
+
+    @cached_property
+    def _tail_reach(self) -> int:
+        """How many samples after the last frame's start plus one hop are seen by the frames."""
+        falling = self._rows.detach().flip(0).cumsum(0).flip(0)[1:].flatten()
+        dark = (falling < self.floor).nonzero()
+        return int(dark[0]) if len(dark) else len(falling)
+
+
+def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
+    """Add frames up, each `hop_length` samples after the one before.
+
+    Differentiable, and quick on every device because whole hops are added at once.
+
+    Args:
+        frames: Weighted frames.
+        hop_length: Samples from one frame to the next.
+
+    Returns:
+        The sums, of ceil(n_fft / hop_length) - 1 + n_frames hops; only the first
+        (n_frames - 1) * hop_length + n_fft samples can differ from zero.
+
+    Shape:
+        frames: (rows, n_frames, n_fft)
+        returns: (rows, samples)
+
+    Example:
+        >>> overlap_add(torch.ones(1, 3, 4), 2)
+        tensor([[1., 1., 2., 2., 2., 2., 1., 1.]])
+    """
+    rows, count, n_fft = frames.shape
+    size = -(-n_fft // hop_length)
+    out = frames.new_zeros(rows, count + size - 1, hop_length)
+    add_frames(out, frames)
+    return out.flatten(1)
+
+
+def add_frames(out: Tensor, frames: Tensor) -> None:
+    """Add frames in place onto sums that are cut into hops.
+
+    Args:
+        out: Sums, changed in place, of at least n_frames + ceil(n_fft / hop_length) - 1 hops.
+        frames: Weighted frames; the first starts at the first hop.
+
+    Shape:
+        out: (rows, hops, hop_length)
+        frames: (rows, n_frames, n_fft)
+
+    Example:
+        >>> sums = torch.zeros(1, 4, 2)
+        >>> add_frames(sums, torch.ones(1, 3, 4))
+        >>> sums.flatten().tolist()
+        [1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0]
+    """
+    count, n_fft = frames.shape[1:]
+    hop_length = out.shape[2]
+    for shift, start in enumerate(range(0, n_fft, hop_length)):
+        part = frames[:, :, start : start + hop_length]
+        out[:, shift : shift + count, : part.shape[2]] += part
+
+
+def blocks(rows: int, frames: int, n_fft: int) -> Iterator[tuple[slice, slice]]:
+    """Cut a table of frames into pieces that stay in the processor's cache.
+
+    Args:
+        rows: Independent signals.
+        frames: Frames of each.
+        n_fft: Samples of a frame.
+
+    Yields:
+        Pairs of slices, of rows and of frames, in order of rows, then of time.
+
+    Example:
+        >>> list(blocks(2, 3, 4096))
+        [(slice(0, 2, None), slice(0, 3, None))]
+    """
+    at_once = max(1, _BLOCK_SAMPLES * torch.get_num_threads() // n_fft)
+    group = max(1, at_once // max(frames, 1))
+    for row in range(0, rows, group):
+        for frame in range(0, frames, at_once):
+            yield slice(row, min(row + group, rows)), slice(frame, min(frame + at_once, frames))
