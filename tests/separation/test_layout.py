@@ -1,0 +1,109 @@
+"""Which files are written is decided, and collisions found, before anything is separated."""
+
+from pathlib import Path
+
+import pytest
+
+from unweave.errors import ParameterError
+from unweave.separation.layout import OutputOptions, Selection, Track, plan_jobs, select_stems
+
+STEMS = ("vocals", "drums", "bass", "other")
+
+
+def plan(paths, *, names=("vocals", "bass"), output=Path("out"), **options):
+    return plan_jobs(map(Track.of, paths), output, names=names, options=OutputOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [("vocals", 0), ("drums", 1), ("bass", 2), ("other", 3)]),
+        ({"stems": ("bass", "vocals", "bass")}, [("bass", 2), ("vocals", 0)]),
+        ({"two_stems": "vocals"}, [("vocals", 0), ("accompaniment", 1, 2, 3)]),
+        ({"two_stems": "drums"}, [("drums", 1), ("no_drums", 0, 2, 3)]),
+    ],
+)
+def test_selection(options, expected):
+    selections = select_stems(STEMS, OutputOptions(**options))
+    assert selections == [Selection(name, tuple(parts)) for name, *parts in expected]
+
+
+@pytest.mark.parametrize("options", [{"stems": ("vocal",)}, {"two_stems": "vocal"}])
+def test_unknown_stems_are_refused(options):
+    with pytest.raises(ParameterError, match="unknown stem 'vocal': the model gives vocals, drums"):
+        select_stems(STEMS, OutputOptions(**options))
+
+
+def test_names_are_filled_in():
+    [job] = plan(["a/Für Elise.mp3"], name="{parent}-{track}/{stem}.x.{ext}", format="FLAC")
+    assert job.refusal is None
+    assert job.targets == {
+        "vocals": Path("out/a-Für Elise/vocals.x.flac"),
+        "bass": Path("out/a-Für Elise/bass.x.flac"),
+    }
+
+
+def test_braces_in_song_names_are_only_text():
+    [job] = plan(["{stem}{0}.wav"])
+    assert job.targets["bass"] == Path("out/{stem}{0}/bass.wav")
+
+
+def test_stem_mp4_is_one_file():
+    [job] = plan(["x.wav"], stem_mp4=True)
+    assert job.targets == {"stem.mp4": Path("out/x.stem.mp4")}
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("a/b.wav", "b"), ("b.stem.mp4", "b"), (".stem", ".stem"), ("b.c.wav", "b.c"), ("b", "b")],
+)
+def test_track_names(given, name):
+    assert Track.of(given).name == name
+    assert Track.of(Path(given)).name == name
+
+
+def test_songs_of_one_name_are_told_apart():
+    first, second, third = plan(["a/x.wav", "b/X.mp3", "c/y.wav"])
+    assert first.refusal is None
+    assert third.refusal is None
+    assert "same files as those of a/x.wav" in second.refusal
+    assert all(job.refusal is None for job in plan(["a/x.wav", "b/x.mp3"], name="{parent}-{stem}"))
+
+
+def test_a_song_given_twice_is_done_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(plan(["x.wav", tmp_path / "x.wav", "./x.wav"])) == 1
+
+
+def test_no_song_is_overwritten(tmp_path):
+    song = tmp_path / "bass.wav"
+    [job] = plan([song], output=tmp_path, name="{stem}.{ext}")
+    assert job.refusal == f"{song} would be overwritten: give another output folder"
+    jobs = plan(["other.wav", song], output=tmp_path, name="{stem}.{ext}")
+    assert all("would be overwritten" in job.refusal for job in jobs)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"name": "{track}.{ext}"}, "must hold {stem}"),
+        ({"name": "{stem}/{artist}"}, "may hold {track}, {stem}, {ext}, {parent}"),
+        ({"name": "{stem.__class__}"}, "may hold"),
+        ({"name": "{stem:>9}"}, "may hold"),
+        ({"name": "{stem!r}"}, "may hold"),
+        ({"name": "{stem"}, "is no template"),
+        ({"name": "../{stem}.wav"}, "must stay within the output folder"),
+        ({"name": "/tmp/{stem}.wav"}, "must stay within the output folder"),
+        ({"format": "tape"}, "format='tape' must be one of wav"),
+        ({"format": "flac", "subtype": "FLOAT"}, "subtype='FLOAT' must be one of PCM_24"),
+        ({"existing": "keep"}, "existing='keep' must be"),
+        ({"start": -1}, "start=-1 s"),
+        ({"start": float("nan")}, "start=nan s"),
+        ({"duration": 0}, "duration=0 s"),
+        ({"stems": ("bass",), "two_stems": "bass"}, "exclude each other"),
+        ({"stem_mp4": True, "two_stems": "bass"}, "a stem.mp4 holds all stems"),
+    ],
+)
+def test_bad_options_are_refused(options, text):
+    with pytest.raises(ParameterError, match=text):
+        OutputOptions(**options)
