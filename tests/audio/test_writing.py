@@ -250,13 +250,15 @@ def test_format_beats_suffix_and_case_does_not_matter(tmp_path, tones):
 def test_an_exception_leaves_nothing_and_keeps_the_old_file(tmp_path, tones):
     path = tmp_path / "x.wav"
     path.write_bytes(b"precious")
-    with (
-        pytest.raises(KeyboardInterrupt),
-        audio.AudioWriter(path, sample_rate=8000, channels=1) as writer,
-    ):
-        writer.write(tones(1, 5000))
-        assert len(list(tmp_path.iterdir())) == 2
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with audio.AudioWriter(path, sample_rate=8000, channels=1) as writer:
+            writer.write(tones(1, 5000))
+            assert len(list(tmp_path.iterdir())) == 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert path.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -32,6 +32,11 @@ _XIPH_ORDER = {
     7: [0, 2, 1, 6, 5, 3, 4],
     8: [0, 2, 1, 7, 5, 6, 3, 4],
 }
+_PREROLL_SECONDS = 0.5
+_LONGEST_PAGE = 255 * 4096  # samples: an Ogg page holds at most 255 packets
+_SKIP_FRAMES = 1 << 16
+_PROBE_BYTES = 1 << 20
+_MALFORMED = 3  # libsndfile's code: the container is known, but this file of it is broken
 _UNKNOWN_LENGTH = 1 << 62
 _DATA_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _DS64_FRAMES = re.compile(r"does not match value from 'ds64' chunk of (\d+)")
@@ -39,6 +44,17 @@ _DS64_FRAMES = re.compile(r"does not match value from 'ds64' chunk of (\d+)")
 
 class NotForSoundFile(Exception):
     """libsndfile does not know this container, or not this coding in it."""
+
+
+class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
+    """A file whose blocks are read one after the other.
+
+    Of a seekable file, soundfile asks libsndfile to jump after each block, to where it is already.
+    MP3 and Opus decoders lose their state by that, which is heard at each block's start.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _native(path: Path) -> str | bytes:
@@ -54,7 +70,7 @@ class SoundFileDecoder:
 
     Raises:
         NotForSoundFile: Another back end may know the file.
-        AudioFileError: The file is a truncated MP3.
+        AudioFileError: The file is broken.
     """
 
     def __init__(self, source: Source) -> None:
@@ -64,11 +80,15 @@ class SoundFileDecoder:
                 f"{short[0]} are there"
             )
         try:
-            self._file = soundfile.SoundFile(_native(source.path))
+            self._file = _SequentialFile(_native(source.path))
         except soundfile.LibsndfileError as error:
+            if error.code == _MALFORMED:
+                raise source.unknown("its chunks do not fit its length") from error
             raise NotForSoundFile(error.error_string) from error
+        self._path = source.path
+        self._position = 0
         file = self._file
-        if file.frames >= _UNKNOWN_LENGTH or not file.seekable():
+        if file.frames >= _UNKNOWN_LENGTH:
             file.close()
             raise NotForSoundFile("its header states no length")
         tags = {key: value for key, value in file.copy_metadata().items() if key in TAGS and value}
@@ -77,7 +97,7 @@ class SoundFileDecoder:
             sample_rate=file.samplerate,
             channels=file.channels,
             frames=_promised_frames(file),
-            format={"WAVEX": "WAV"}.get(file.format, file.format),
+            format="WAV" if file.format == "WAVEX" else str(file.format),
             subtype=file.subtype,
             tags=tags,
         )
@@ -90,16 +110,43 @@ class SoundFileDecoder:
         except soundfile.LibsndfileError:
             # libsndfile reports a stream that breaks off as a failed seek
             return np.empty((0, self.info.channels), np.float32)
+        self._position += len(block)
         return block if self._order is None else block[:, self._order]
 
     def seek(self, frame: int) -> None:
         """Go to a sample index between 0 and the file's length."""
         try:
-            self._file.seek(min(frame, self._file.frames))
+            if self.info.format in ("OGG", "MP3"):
+                self._seek_lossy(frame)
+            else:
+                self._file.seek(min(frame, self._file.frames))
+                self._position = frame
         except soundfile.LibsndfileError as error:
             raise AudioFileError(
                 f"{self.info.path!r} is damaged: cannot go to {frame / self.info.sample_rate:.2f} s"
             ) from error
+
+    def _seek_lossy(self, frame: int) -> None:
+        """Jump to some place before the sample and decode up to it.
+
+        What libsndfile returns right after a jump is wrong until the codec has warmed up; jumps
+        into the last page of an Ogg file miss altogether, and those to the start of an MP3.
+        """
+        start = frame - round(_PREROLL_SECONDS * self.info.sample_rate)
+        if self.info.format == "OGG":
+            start = min(start, self._file.frames - _LONGEST_PAGE)
+        here = self._position
+        if not start <= here <= frame:
+            if start > 0:
+                self._file.seek(start)
+                self._position = start
+            else:
+                self._file.close()
+                self._file = _SequentialFile(_native(self._path))
+                self._position = 0
+        missing = frame - self._position
+        while missing > 0 and len(skipped := self.read(min(missing, _SKIP_FRAMES))):
+            missing -= len(skipped)
 
     def close(self) -> None:
         """Release the file."""
@@ -149,10 +196,11 @@ class SoundFileEncoder:
     ) -> None:
         self._path = path
         self._written = 0
+        self._failed = False
         order = _xiph_order(subtype, channels)
         self._order = None if order is None else np.argsort(order)
         try:
-            self._file = soundfile.SoundFile(
+            self._file = _SequentialFile(
                 _native(path),
                 "w",
                 samplerate=sample_rate,
@@ -183,21 +231,28 @@ class SoundFileEncoder:
                 self._file.write(part)
             except (soundfile.LibsndfileError, AssertionError) as error:
                 # AssertionError: soundfile's word for a write that came out short
-                raise OSError(_reason(error)) from error
+                raise self._failure() from error
             self._written += len(part)
 
     def close(self) -> None:
         """Finish the file and make sure that all of it arrived."""
         try:
             self._file.close()
-            with soundfile.SoundFile(_native(self._path)) as check:
+            if self._failed or shortfall(self._path) is not None:
+                raise self._failure()
+            with _SequentialFile(_native(self._path)) as check:
                 arrived = check.frames
         except soundfile.LibsndfileError as error:
-            raise OSError(_reason(error)) from error
+            raise self._failure() from error
         if arrived < self._written:
-            raise OSError(f"only {arrived} of {self._written} samples arrived (disk full?)")
+            raise self._failure()
 
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "error_string", "").removeprefix("System error : ").strip(" .")
-    return text or "the disk may be full"
+    def _failure(self) -> OSError:
+        """Ask the system why a write failed, which libsndfile does not tell: by another write."""
+        self._failed = True
+        try:
+            with self._path.open("ab") as file:
+                file.write(bytes(_PROBE_BYTES))
+        except OSError as error:
+            return error
+        return OSError("not all samples arrived (is the disk full?)")

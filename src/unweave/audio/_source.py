@@ -117,7 +117,7 @@ class Source:
             return AudioFileError(f"{self.name!r} {what} (`unweave info` lists the formats)")
         return AudioFileError(
             f"{self.name!r} looks like {self.container} but cannot be decoded"
-            f"{f' ({detail})' if detail else ''}: it is damaged or holds no audio"
+            f"{f' ({detail})' if detail else ''}: it is truncated, damaged or holds no audio"
         )
 
 
