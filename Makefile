@@ -29,16 +29,18 @@ evaluate: $(READY)  ## Score the shipped weights: make evaluate [SONGS=folder of
 	$(BIN)/python -m unweave.training.evaluate $(SONGS)
 
 # Torch first and alone: pinned, it is the processor-only build where one is offered.
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) torch
-	$(PIP) --editable .
+	@echo "setting up $(VENV): PyTorch is large, this takes a minute or two"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) torch
+	@$(PIP) --editable .
 	@touch $@
 
 $(DEV): $(READY)
-	$(PIP) --editable ".[dev]"
+	@echo "adding the tools for development to $(VENV)"
+	@$(PIP) --editable ".[dev]"
 	@touch $@
 
 clean:
