@@ -1,5 +1,7 @@
 """The `unweave` command: one file a verb, nothing heavy imported before a verb runs."""
 
+import io
+import os
 import signal
 import sys
 from types import FrameType
@@ -11,7 +13,7 @@ from typer.exceptions import Abort, TyperException
 from unweave import __version__
 from unweave.cli.info import info
 from unweave.cli.models import models
-from unweave.cli.output import complain, show_traceback
+from unweave.cli.output import complain, describe, show_traceback
 from unweave.cli.separate import separate
 from unweave.errors import Cancelled, DependencyError, ParameterError, UnweaveError, WeightsError
 
@@ -54,23 +56,38 @@ def main() -> NoReturn:
     """Run the command line and leave with its exit code.
 
     0: all done. 1: some input failed, the rest was done. 2: the command was not understood.
-    3: weights or an optional dependency are missing. 130: interrupted.
+    3: weights or an optional dependency are missing. 130: interrupted. A reader of stdout that
+    goes away (`unweave ... | head`) ends the command with 1 and without a word.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # File names need not be text; within JSON this is how they are written anyway.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(prog_name="unweave", standalone_mode=False) or 0
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.stdout.flush()
+        sys.exit(code)
     except (KeyboardInterrupt, Abort, Cancelled):
         _leave("interrupted; finished files are kept", INTERRUPTED)
     except BrokenPipeError:
-        _leave("the reader of the output went away", SOME_FAILED)
+        _leave("", SOME_FAILED)
     except TyperException as error:
-        _leave(f"{error.format_message()} (unweave --help)", error.exit_code)
+        _leave(_usage(error), error.exit_code)
     except (WeightsError, DependencyError) as error:
         _leave(str(error), MISSING)
     except ParameterError as error:
         _leave(str(error), USAGE)
     except (UnweaveError, OSError, MemoryError) as error:
-        _leave(str(error) or type(error).__name__, SOME_FAILED)
+        _leave(describe(error), SOME_FAILED)
+
+
+def _usage(error: TyperException) -> str:
+    """Say what was not understood, and where it is explained."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "unweave"
+    return f"{error.format_message().rstrip('.')} ({command} --help)"
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -80,5 +97,11 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 def _leave(message: str, code: int) -> NoReturn:
     if "--debug" in sys.argv:
         show_traceback()
-    complain(message)
+    if message:
+        complain(message)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What is left has nowhere to go, and Python would complain of it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

@@ -4,6 +4,7 @@ import glob
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,37 +14,49 @@ if TYPE_CHECKING:
 OTHER_SUFFIXES = {".aif", ".aifc", ".wave", ".oga"}
 
 
-def find_tracks(given: str, *, avoid: Path) -> "list[Track]":
+def find_tracks(
+    given: str, *, avoid: Path, refuse: Callable[[str, Exception], object]
+) -> "list[Track]":
     """Turn one word into songs.
 
     Args:
         given: a file, a folder that is searched with all its folders, or a glob.
         avoid: the output folder; stems of an earlier run are not separated again.
+        refuse: called with a folder that cannot be searched, and why; the others are searched.
 
     Returns:
         The songs. Those of a folder are named by their place in it, so that the output mirrors it.
 
     Raises:
-        AudioFileError: there is no such file, or the folder holds no audio or cannot be searched.
+        AudioFileError: no file matches, or the folder holds no audio.
+        OSError: the path cannot be looked at.
     """
     from unweave.errors import AudioFileError
 
     path = Path(given).expanduser()
     if os.path.lexists(path) or not glob.has_magic(given):
-        return _file_or_folder(path, avoid)
-    matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute patterns too)
+        return _file_or_folder(path, avoid, refuse)
+    matches = [
+        Path(match)
+        for match in sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute too)
+    ]
+    skipped = avoid.resolve()
+    # Unless nothing but stems is meant
+    matches = [m for m in matches if not m.resolve().is_relative_to(skipped)] or matches
     if not matches:
         raise AudioFileError(f"no file matches {given!r}")
-    return [track for match in matches for track in _file_or_folder(Path(match), avoid)]
+    return [track for match in matches for track in _file_or_folder(match, avoid, refuse)]
 
 
-def _file_or_folder(path: Path, avoid: Path) -> "list[Track]":
+def _file_or_folder(
+    path: Path, avoid: Path, refuse: Callable[[str, Exception], object]
+) -> "list[Track]":
     from unweave.separation.layout import Track
 
-    return _search(path, avoid) if path.is_dir() else [Track.of(path)]
+    return _search(path, avoid, refuse) if path.is_dir() else [Track.of(path)]
 
 
-def _search(folder: Path, avoid: Path) -> "list[Track]":
+def _search(folder: Path, avoid: Path, refuse: Callable[[str, Exception], object]) -> "list[Track]":
     from unweave.audio import supported_formats
     from unweave.errors import AudioFileError
     from unweave.separation.layout import Track
@@ -51,11 +64,17 @@ def _search(folder: Path, avoid: Path) -> "list[Track]":
     suffixes = {f".{name}" for name in supported_formats()} | OTHER_SUFFIXES
     skipped = avoid.resolve()
     tracks = []
+    refused = []
 
-    def refuse(error: OSError) -> None:
-        raise AudioFileError(f"cannot search the folder {error.filename!r}: {error.strerror}")
+    def pass_over(error: OSError) -> None:
+        refused.append(error)
+        reason = (error.strerror or str(error)).lower()
+        refuse(
+            str(error.filename),
+            AudioFileError(f"cannot search the folder {str(error.filename)!r}: {reason}"),
+        )
 
-    for place, folders, files in os.walk(folder, onerror=refuse):
+    for place, folders, files in os.walk(folder, onerror=pass_over):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         folders[:] = [f for f in folders if (Path(place) / f).resolve() != skipped]
         for file in sorted(files):
@@ -63,7 +82,7 @@ def _search(folder: Path, avoid: Path) -> "list[Track]":
             if path.suffix.lower() in suffixes and not file.startswith("."):
                 name = path.relative_to(folder).with_suffix("").as_posix()
                 tracks.append(Track(path, name.removesuffix(".stem")))
-    if not tracks:
+    if not tracks and not refused:
         raise AudioFileError(f"the folder {str(folder)!r} holds no audio files")
     return tracks
 
@@ -78,14 +97,20 @@ def spooled_stdin(folder: Path) -> "list[Track]":
         One song, named "stdin".
 
     Raises:
-        AudioFileError: standard input is a terminal.
+        AudioFileError: standard input is a terminal, or cannot be copied.
     """
     from unweave.errors import AudioFileError
     from unweave.separation.layout import Track
 
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
         raise AudioFileError("'-' reads an audio file from standard input: pipe one in")
     path = folder / "stdin"
-    with path.open("wb") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
+    try:
+        with path.open("wb") as copy:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+    except OSError as error:
+        raise AudioFileError(
+            f"standard input cannot be kept in {str(folder)!r}: {error.strerror or error}"
+            " (TMPDIR names another folder)"
+        ) from error
     return [Track(path, "stdin")]

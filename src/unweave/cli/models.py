@@ -1,5 +1,6 @@
 """`unweave models`: what can be given to --model."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -55,5 +56,16 @@ def _show_card(name: str, as_json: bool) -> None:
     if as_json:
         print_json(_facts(name))
         return
-    text = model_info(name).card.read_text(encoding="utf-8")
-    console().print(Markdown(text.split("---\n", 2)[-1] if text.startswith("---") else text))
+    card = model_info(name).card
+    if not card.exists():
+        rows = table("what", "value")
+        for key, value in _facts(name).items():
+            rows.add_row(key, str(value))
+        console().print(rows)
+        return
+    text = card.read_text(encoding="utf-8")
+    text = text.split("---\n", 2)[-1] if text.startswith("---") else text
+    if sys.stdout.isatty():
+        console().print(Markdown(text))
+    else:
+        print(text.strip())

@@ -1,6 +1,7 @@
 """What the command line says, and where: results on stdout, everything else on stderr."""
 
 import json
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+_UNBROKEN = 10_000
 
 
 def complain(message: str) -> None:
@@ -17,6 +20,27 @@ def complain(message: str) -> None:
         message: what went wrong and what to do about it.
     """
     print(f"unweave: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+def describe(error: BaseException) -> str:
+    """Put an error into words.
+
+    Args:
+        error: whose own text is for people, unless the operating system raised it.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> describe(FileNotFoundError(2, "No such file or directory", "a.wav"))
+        "'a.wav': no such file or directory"
+    """
+    if isinstance(error, OSError) and error.strerror:
+        named = f"{os.fspath(error.filename)!r}: " if error.filename is not None else ""
+        return named + error.strerror[:1].lower() + error.strerror[1:]
+    if isinstance(error, MemoryError) and not str(error):
+        return "too little memory: use a shorter --segment or fewer --workers"
+    return str(error) or type(error).__name__
 
 
 def show_traceback() -> None:
@@ -32,7 +56,17 @@ def console(*, stderr: bool = False) -> "Console":
     """
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+    # Song names may hold [brackets] and :colons:, which mean nothing here. What is read by a
+    # program or from a file must not be broken at some width.
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=None if terminal else _UNBROKEN,
+        soft_wrap=not terminal,
+    )
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> "Table":

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unweave.cli.output import complain, console, print_json, table
+from unweave.cli.output import complain, console, describe, print_json, table
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -55,6 +55,9 @@ class Reporter:
         as_json: one JSON object a song instead of tables.
         style: of the progress.
         verbosity: how much is said.
+
+    Attributes:
+        names: what to call songs that were not given by their path.
     """
 
     def __init__(self, *, as_json: bool, style: ProgressStyle, verbosity: Verbosity) -> None:
@@ -63,6 +66,7 @@ class Reporter:
         self.verbosity = verbosity
         self.done = self.failed = self.skipped = 0
         self.missing = False
+        self.names: dict[Path, str] = {}
         self._bars: Progress | None = None
         self._tasks: dict[Path, TaskID] = {}
         self._lock = threading.Lock()
@@ -86,12 +90,14 @@ class Reporter:
         from rich import progress
 
         with progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.TaskProgressColumn(),
             progress.TimeRemainingColumn(),
             console=console(stderr=True),
             transient=True,
+            # A redirected stdout must not end up among the bars on stderr.
+            redirect_stdout=sys.stdout.isatty(),
         ) as self._bars:
             yield
         self._bars = None
@@ -101,7 +107,8 @@ class Reporter:
         with self._lock:
             if self._bars is not None:
                 if path not in self._tasks:
-                    self._tasks[path] = self._bars.add_task(path.name, total=total)
+                    name = Path(self._given(path)).name
+                    self._tasks[path] = self._bars.add_task(name, total=total)
                 self._bars.update(self._tasks[path], completed=done)
             elif self.style is ProgressStyle.JSON:
                 self._progress_event(path, done, total)
@@ -112,7 +119,7 @@ class Reporter:
         finished = total is not None and done >= total - 1e-6
         if finished or now - self._said > 0.1:
             self._said = now
-            event = {"event": "progress", "input": str(path), "done": done, "total": total}
+            event = {"event": "progress", "input": self._given(path), "done": done, "total": total}
             print(json.dumps(event, ensure_ascii=False), file=sys.stderr, flush=True)
 
     def fail(self, given: str, error: Exception) -> None:
@@ -123,9 +130,17 @@ class Reporter:
         self.missing |= isinstance(error, DependencyError)
         if self.verbosity.debug:
             traceback.print_exception(error)
-        complain(str(error))
+        message = describe(error)
+        for path, name in self.names.items():
+            message = message.replace(str(path), name)
+        if given not in message:
+            message = f"{given!r}: {message}"
+        complain(message)
         if self.as_json:
-            print_json({"input": given, "status": "failed", "error": str(error)})
+            print_json({"input": given, "status": "failed", "error": message})
+
+    def _given(self, path: Path) -> str:
+        return self.names.get(path, str(path))
 
     def add(self, result: "FileResult") -> None:
         """Tell of a song."""
@@ -134,37 +149,35 @@ class Reporter:
             if self._bars is not None and task is not None:
                 self._bars.remove_task(task)
         if result.error is not None:
-            self.fail(str(result.path), result.error)
+            self.fail(self._given(result.path), result.error)
             return
         self.done += result.status == "ok"
         self.skipped += result.status == "skipped"
         if self.as_json:
-            print_json(_as_json(result))
+            print_json({"input": self._given(result.path)} | _as_json(result))
         elif not self.verbosity.quiet:
             self._print(result)
 
     def _print(self, result: "FileResult") -> None:
         out = console()
         if result.status == "skipped":
-            out.print(f"{result.track}: all stems are there, skipped", markup=False)
+            out.print(f"{result.track}: all stems are there, skipped")
             return
         rows = table("stem", "file", "peak dBFS", "LUFS", right=("peak dBFS", "LUFS"))
         for stem in result.stems:
             rows.add_row(stem.name, str(stem.path), _decibels(stem.peak), _level(stem.loudness))
         out.print(rows)
         for note in result.notes:
-            out.print(note, markup=False)
+            out.print(note)
         if result.gain != 1:
             lower = -20 * math.log10(result.gain)
             out.print(
                 f"all stems were lowered by {lower:.1f} dB, so that none clips"
-                " (--subtype float needs no such thing)",
-                markup=False,
+                " (wav with --subtype float needs no such thing)"
             )
         out.print(
-            f"{result.track}: {result.seconds:.1f} s of music separated in {result.elapsed:.1f} s,"
-            f" {result.speed:.1f} times faster than real time",
-            markup=False,
+            f"{result.track}: {result.seconds:.1f} s of music separated in {result.elapsed:.1f} s"
+            f" ({result.speed:.1f} x real time)"
         )
 
     def end(self) -> int:
@@ -179,7 +192,6 @@ class Reporter:
 
 def _as_json(result: "FileResult") -> dict[str, Any]:
     return {
-        "input": str(result.path),
         "track": result.track,
         "status": result.status,
         "seconds": result.seconds,

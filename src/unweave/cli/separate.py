@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -112,8 +112,10 @@ def separate(
 ) -> None:
     """Separate songs into stems: OUTPUT/<track>/vocals.wav, drums.wav, bass.wav, other.wav.
 
-    The stems keep the song's sample rate, channels and length, and sum to the song. Exit codes: 0
-    all done, 1 some input failed, 2 usage, 3 weights or an optional dependency missing, 130 Ctrl-C.
+    The stems keep the song's sample rate, channels and length, and sum to the song.
+
+    Exit codes: 0 all done, 1 some input failed (the rest is done), 2 usage, 3 weights or an
+    optional dependency missing, 130 Ctrl-C.
     """
     from unweave.errors import ParameterError
 
@@ -127,13 +129,15 @@ def separate(
         style=progress,
         verbosity=Verbosity(quiet=quiet, verbose=verbose, debug=debug),
     )
+    if output.exists() and not output.is_dir():
+        raise ParameterError(f"--output {str(output)!r} is a file: give a folder for the stems")
     chosen = tuple(s.strip() for s in stems.split(",") if s.strip()) if stems is not None else None
     if chosen == ():
         raise ParameterError("--stems names no stem: give for example --stems vocals,drums")
     from unweave.separation.layout import OutputOptions
 
     options = OutputOptions(
-        name=_with_ext(name),
+        name=_with_ext(name, format),
         format=format,
         subtype=subtype,
         stems=chosen,
@@ -148,9 +152,20 @@ def separate(
     raise typer.Exit(_run(inputs, output, separator, options, workers, reporter))
 
 
-def _with_ext(name: str) -> str:
-    """Let `--name song/{stem}` do without its suffix."""
-    return name if name.endswith("{ext}") or "." in Path(name).name else f"{name}.{{ext}}"
+def _with_ext(name: str, format: str) -> str:
+    """Let `--name song/{stem}` do without its suffix, and see that one fits the format."""
+    from unweave.audio import supported_formats
+    from unweave.errors import ParameterError
+
+    suffix = Path(name).suffix.removeprefix(".").lower()
+    if suffix not in supported_formats():
+        return name if name.endswith("{ext}") else f"{name}.{{ext}}"
+    if suffix != format.lower():
+        raise ParameterError(
+            f"--name {name!r} ends in .{suffix}, but {format} is written: give --format {suffix},"
+            " or {ext} for the suffix"
+        )
+    return name
 
 
 def _build(
@@ -188,10 +203,13 @@ def _run(
 
     with _scratch(inputs) as scratch:
         tracks = []
-        for given in inputs:
+        for given in dict.fromkeys(inputs):
             try:
-                found = spooled_stdin(scratch) if given == "-" else find_tracks(given, avoid=output)
-                tracks += found
+                if given == "-":
+                    tracks += (found := spooled_stdin(scratch))
+                    reporter.names[found[0].path] = "-"
+                else:
+                    tracks += find_tracks(given, avoid=output, refuse=reporter.fail)
             except OSError as error:
                 reporter.fail(given, error)
         results = separate_files(
@@ -202,7 +220,8 @@ def _run(
             workers=workers,
             progress=reporter.progress,
         )
-        with reporter.live(len(tracks)):
+        # Closed here and now, or threads would go on after an interruption of the reporter
+        with closing(results), reporter.live(len(tracks)):
             for result in results:
                 reporter.add(result)
     return reporter.end()
@@ -215,4 +234,6 @@ def _scratch(inputs: list[str]) -> Iterator[Path]:
         yield Path()
         return
     with tempfile.TemporaryDirectory(prefix="unweave-") as folder:
-        yield Path(folder)
+        kept = Path(folder) / "stdin"  # what {parent} stands for
+        kept.mkdir()
+        yield kept

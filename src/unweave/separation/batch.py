@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -68,7 +68,7 @@ def separate_files(
     workers: int = 1,
     progress: FileProgress | None = None,
     cancel: Cancel | None = None,
-) -> Iterator[FileResult]:
+) -> Generator[FileResult]:
     """Separate files into a folder.
 
     All stems of a song appear together, when they are complete; a song that fails leaves nothing.
@@ -84,7 +84,7 @@ def separate_files(
         cancel: asked between segments; True stops.
 
     Returns:
-        One result a song, as soon as it is done.
+        One result a song, as soon as it is done. Closing the generator stops the work.
 
     Raises:
         ParameterError: an option does not fit the separator's stems.
@@ -125,7 +125,7 @@ def separate_files(
 
 def _in_threads(
     song: Callable[..., FileResult], jobs: list[Job], workers: int, cancel: Cancel | None
-) -> Iterator[FileResult]:
+) -> Generator[FileResult]:
     stop = Event()
     threads = torch.get_num_threads()
 
