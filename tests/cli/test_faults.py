@@ -250,6 +250,7 @@ def test_an_output_folder_without_permission_is_told(nobody, separate, song, out
     Path("closed").chmod(0o555)
     line = only_line(separate("good.wav", "-o", output, code=1))
     assert "closed" in line
+    assert "--output" in line
     assert "permission" in line.lower()
 
 
@@ -300,6 +301,7 @@ def test_a_full_file_system_is_told_and_shorter_songs_are_done(
     assert "long.wav" in line
     assert str(small_disk) in line
     assert "space" in line
+    assert "--output" in line
     assert written(small_disk) == sorted(f"good/{stem}.{format}" for stem in STEMS)
     assert not list(small_disk.rglob(".*"))
 

@@ -106,6 +106,11 @@ def test_residual_writes_what_no_stem_holds(separate, song, written):
     torch.testing.assert_close(total, mixture, atol=1e-6, rtol=0)
 
 
+def test_residual_comes_beside_chosen_stems(separate, song, written):
+    separate(song(), "--residual", "--stems", "vocals")
+    assert written() == ["song/residual.wav", "song/vocals.wav"]
+
+
 def test_start_and_duration_cut_the_song(separate, song):
     mixture, rate = audio.read(song(seconds=1))
     separate("song.wav", "--start", "0.25", "--duration", "0.5")
@@ -268,6 +273,8 @@ def test_options_may_be_spelt_with_underscores(separate, song, written):
         (["--two-stems", "voice"], "vocals, drums"),
         (["--two-stems", "vocals", "--stems", "drums"], "exclude"),
         (["--stem-mp4", "--stems", "drums"], "stem.mp4"),
+        (["--stem-mp4", "--format", "mp3"], "--format"),
+        (["--stem-mp4", "--name", "{stem}"], "--name"),
         (["--start", "-1"], "start=-1"),
         (["--duration", "0"], "duration=0"),
         (["--start", "soon"], "--start"),

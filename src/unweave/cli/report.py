@@ -135,6 +135,8 @@ class Reporter:
             message = message.replace(str(path), name)
         if given not in message:
             message = f"{given!r}: {message}"
+        if "cannot write" in message:
+            message += " (--output takes another folder)"
         complain(message)
         if self.as_json:
             print_json({"input": given, "status": "failed", "error": message})

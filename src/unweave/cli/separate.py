@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from unweave.separation import Separator
     from unweave.separation.layout import OutputOptions
 
+NAME = "{track}/{stem}.{ext}"
 WHAT, HOW, WHERE, TALK = "What to separate", "Separation", "Output", "Messages"
 
 
@@ -33,7 +34,7 @@ def separate(
         typer.Option(
             help="Path of each file: {track}, {stem}, {ext}, {parent}.", rich_help_panel=WHERE
         ),
-    ] = "{track}/{stem}.{ext}",
+    ] = NAME,
     stems: Annotated[
         str | None,
         typer.Option(help="Write only these: vocals,drums", rich_help_panel=WHAT),
@@ -134,6 +135,13 @@ def separate(
     chosen = tuple(s.strip() for s in stems.split(",") if s.strip()) if stems is not None else None
     if chosen == ():
         raise ParameterError("--stems names no stem: give for example --stems vocals,drums")
+    if chosen is not None and residual:
+        chosen = (*chosen, "residual")
+    if stem_mp4 and (name != NAME or format != "wav" or subtype is not None):
+        raise ParameterError(
+            "--stem-mp4 writes OUTPUT/<track>.stem.mp4 in AAC: leave out --name, --format and"
+            " --subtype"
+        )
     from unweave.separation.layout import OutputOptions
 
     options = OutputOptions(

@@ -210,8 +210,9 @@ def plan_jobs(
                 refusal = f"{unique[key].path} would be overwritten: give another output folder"
             elif key in taken:
                 refusal = (
-                    f"its stems would go to the same files as those of {taken[key].path}: tell"
-                    " them apart, for example with the name {parent}/{track}/{stem}.{ext}"
+                    f"its stems would go to the same files as those of {taken[key].path}: rename"
+                    " one of the songs, or tell their folders apart by the name"
+                    " {parent}/{track}/{stem}.{ext}"
                 )
         if refusal is None:
             taken.update(dict.fromkeys(keys, track))
