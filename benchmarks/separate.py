@@ -124,6 +124,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     if options.threads:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
     import torch
