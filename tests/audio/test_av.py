@@ -10,9 +10,9 @@ from unweave.errors import DependencyError
 av = pytest.importorskip("av")
 
 
-def encode(path, signal, rate, *, container, codec, layout):
+def encode(path, signal, rate, *, container, codec, layout, options=None):
     """Write a signal by PyAV alone."""
-    with av.open(str(path), "w", format=container) as file:
+    with av.open(str(path), "w", format=container, options=options or {}) as file:
         stream = file.add_stream(codec, rate=rate, layout=layout)
         packed = np.ascontiguousarray(signal.numpy().T).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
@@ -72,6 +72,29 @@ def test_a_flac_of_unknown_length_is_counted(tmp_path, tones):
     assert audio.info(tmp_path / "y.flac").frames == 30_000
     back, _ = audio.read(tmp_path / "y.flac")
     assert torch.equal(back, audio.read(tmp_path / "x.flac")[0])
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "share"),
+    [("mov", "alac", 0.5), ("mov", "alac", 0.95), ("matroska", "flac", 0.5)],
+)
+def test_truncated_containers(tmp_path, container, codec, share):
+    signal = torch.rand(2, 60_000, generator=torch.Generator().manual_seed(0)) - 0.5
+    options = {"movflags": "faststart"} if container == "mov" else {}
+    path = tmp_path / "x"
+    encode(
+        path,
+        signal,
+        48000,
+        container=container,
+        codec=codec,
+        layout="stereo",
+        options=options,
+    )
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(OSError, match="is truncated or damaged"):
+        audio.read(path)
 
 
 def test_without_pyav_the_remedy_is_named(tmp_path, tones, monkeypatch):

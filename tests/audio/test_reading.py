@@ -75,7 +75,7 @@ def test_jumps_in_long_files_with_silence_are_exact(tmp_path, tones, name):
     audio.write(path, signal, 48000)
     whole, _ = audio.read(path)
     with audio.AudioReader(path) as reader:
-        for frame in torch.linspace(0, 48000 * 40, 61).round().long().tolist()[::-1]:
+        for frame in torch.linspace(0, 48000 * 40, 21).round().long().tolist()[::-1]:
             reader.seek(frame)
             assert same(reader.read(3000), whole[:, frame : frame + 3000])
 

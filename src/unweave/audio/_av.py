@@ -20,6 +20,9 @@ _DEMUXERS = (
     "mpegts,mpeg,tak,mpc,mpc8,dts,au,voc"
 )
 _NAMES = {"matroska,webm": "WEBM", "asf": "WMA", "mpegts": "MPEG-TS"}
+# Containers that state a duration, if not to the sample; of others FFmpeg guesses by the bit rate
+_STATED_DURATION = ("matroska", "asf", "avi", "flv")
+_SLACK_SECONDS = 0.5
 _TAG_NAMES = {"track": "tracknumber", "encoder": "software"}
 _FULL_SCALE = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0}
 # Transform codecs and bit reservoirs need some frames before the first right one
@@ -46,6 +49,7 @@ class AvDecoder:
         self._open()
         try:
             self.info = self._facts()
+            self.slack = self._slack()
         except BaseException:
             self.close()
             raise
@@ -76,7 +80,10 @@ class AvDecoder:
 
     def _facts(self) -> AudioInfo:
         container, stream = self._container, self._stream
-        rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+        codec = stream.codec_context
+        if codec is None:
+            raise self._source.unknown("no decoder knows the coding of its samples")
+        rate, channels = codec.sample_rate, codec.channels
         if not rate or not 0 < channels <= _MAX_CHANNELS:
             raise self._source.unknown("its audio stream states no sample rate or channels")
         name = container.format.name
@@ -93,32 +100,56 @@ class AvDecoder:
             channels=channels,
             frames=frames,
             format=(self._source.container or "MP4") if mp4 else _NAMES.get(name, name.upper()),
-            subtype=stream.codec_context.name.upper(),
+            subtype=codec.name.upper(),
             tags=_known_tags({**stream.metadata, **container.metadata}),
             streams=len(container.streams.audio),
             exact=seconds is None or (mp4 and stream.duration is not None),
         )
 
     def _count(self) -> int:
-        frames: int = sum(frame.samples for frame in self._decode())
+        try:
+            frames = sum(int(frame.samples) for frame in self._decode())
+        except (av.error.FFmpegError, ValueError, IndexError) as error:
+            raise self._source.unknown(str(error)) from error
         self.close()
         self._open()
         return frames
 
+    def _slack(self) -> int | None:
+        if self.info.exact:
+            return 0
+        stated = self._container.format.name.startswith(_STATED_DURATION)
+        return round(_SLACK_SECONDS * self.info.sample_rate) if stated else None
+
     def _decode(self) -> Iterator[Any]:
-        try:
-            yield from self._container.decode(self._stream)
-        except av.error.EOFError:
-            return
-        except (av.error.FFmpegError, ValueError):
-            return  # the caller compares what came with what was promised
+        started = False
+        for packet in self._container.demux(self._stream):
+            try:
+                frames = packet.decode()
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                if started:
+                    raise
+                continue  # a recorded broadcast may begin in the middle of a frame
+            for frame in frames:
+                started = True
+                yield frame
 
     def _next(self) -> Samples | None:
         """Return the next decoded frame as (time, channels), or None at the end."""
-        frame = next(self._frames, None)
-        if frame is None:
-            return None
-        samples = _to_float(frame)
+        try:
+            frame = next(self._frames, None)
+            if frame is None:
+                return None
+            samples = _to_float(frame)
+        # PyAV raises ValueError for sample types, and IndexError for streams that appear late
+        except (av.error.FFmpegError, ValueError, IndexError) as error:
+            seconds = (self._position or 0) / self.info.sample_rate
+            why = getattr(error, "strerror", None) or error
+            raise AudioFileError(
+                f"{self.info.path!r} is truncated or damaged after {seconds:.2f} s: {why}"
+            ) from error
         if samples.shape[1] != self.info.channels:
             raise AudioFileError(
                 f"{self.info.path!r} is damaged: it changes from {self.info.channels} to "

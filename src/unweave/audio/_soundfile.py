@@ -101,6 +101,8 @@ class SoundFileDecoder:
             subtype=file.subtype,
             tags=tags,
         )
+        # the last frames that an MP3's header counts may lack: they are read as silence
+        self.slack: int | None = 4 * 1152 if file.format == "MP3" else 0
         self._order = _xiph_order(file.subtype, file.channels)
 
     def read(self, frames: int) -> Samples:

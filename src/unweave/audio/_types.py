@@ -59,9 +59,16 @@ class AudioInfo:
 
 
 class Decoder(Protocol):
-    """What a back end must do: decode forward, and jump."""
+    """What a back end must do: decode forward, and jump.
+
+    Attributes:
+        info: The file's facts.
+        slack: Samples that may lack of the stated length without the file being called truncated;
+            None if the length was only guessed.
+    """
 
     info: AudioInfo
+    slack: int | None
 
     def read(self, frames: int) -> Samples:
         """Return up to `frames` samples of shape (time, channels); fewer only at the end."""

@@ -18,8 +18,6 @@ from unweave.errors import AudioFileError, DependencyError, ParameterError
 # Samples (all channels together) that are decoded, and believed of a header, at a time
 _BLOCK = 1 << 18
 _TRUSTED = 1 << 24
-# Frames that the header of an MP3 counts may lack at its end: they are read as silence
-_MP3_SLACK = 4 * 1152
 
 
 def _open_decoder(source: Source, stream: int) -> Decoder:
@@ -113,16 +111,13 @@ class AudioReader:
 
     def _ending(self, missing: int) -> Samples:
         """Return what comes when the decoder has no more, or raise if much is missing."""
-        info, rate = self.info, self.info.sample_rate
-        if not info.exact:
-            return np.empty((0, info.channels), np.float32)
-        left = info.frames - self.position
-        if left > (_MP3_SLACK if info.format == "MP3" else 0):
+        info, rate, slack = self.info, self.info.sample_rate, self._decoder.slack
+        if slack is not None and info.frames - self.position > slack:
             raise AudioFileError(
                 f"{info.path!r} is truncated or damaged: its header states "
                 f"{info.frames / rate:.2f} s, only {self.position / rate:.2f} s can be decoded"
             )
-        return np.zeros((missing, info.channels), np.float32)
+        return np.zeros((missing if info.exact else 0, info.channels), np.float32)
 
     def seek(self, frame: int) -> None:
         """Go to a sample, so that the next `read` starts with it.

@@ -1,5 +1,6 @@
 """Changes the sample rate of signals and of streams (soxr, high quality)."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ def resample(audio: Tensor, orig_rate: int, new_rate: int) -> Tensor:
     if orig == new:
         return audio
     *leading, time = audio.shape
-    rows: Array = audio.detach().cpu().reshape(-1, time).numpy()
+    rows: Array = audio.detach().cpu().reshape(prod(leading), time).numpy()
     out = np.zeros((len(rows), -(-time * new // orig)), rows.dtype)
     if out.size:
         _fill(out, rows, _Stream(orig, new, len(rows), rows.dtype))
