@@ -81,13 +81,14 @@ def save_weights(
         _ARCHITECTURE: architecture,
         _CONFIG: json.dumps(dict(config), sort_keys=True),
     }
+    _write(target, tensors, texts)
+
+
+def _write(target: Path, tensors: dict[str, Tensor], texts: dict[str, str]) -> None:
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".weights-") as folder:
             part = Path(folder) / target.name
-            part.touch()
-            mode = part.stat().st_mode  # safetensors would let nobody else read it
             save_file(tensors, part, metadata=texts)
-            part.chmod(mode)
             part.replace(target)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{target}: cannot be written: {error}") from error

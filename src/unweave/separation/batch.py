@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -110,14 +110,7 @@ def separate_files(
         names=[selection.name for selection in selections],
         options=options,
     )
-    song = partial(
-        _separate_song,
-        folder=Path(output),
-        separator=separator,
-        selections=selections,
-        options=options,
-        progress=progress,
-    )
+    song = _Batch(Path(output), separator, selections, options, progress).run
     if workers == 1 or len(jobs) < 2:
         return (song(job, cancel=cancel) for job in jobs)
     return _in_threads(song, jobs, min(workers, len(jobs)), cancel)
@@ -152,62 +145,65 @@ def _in_threads(
             torch.set_num_threads(threads)
 
 
-def _separate_song(
-    job: Job,
-    *,
-    folder: Path,
-    separator: Separator,
-    selections: list[Selection],
-    options: OutputOptions,
-    progress: FileProgress | None,
-    cancel: Cancel | None,
-) -> FileResult:
-    """Do one song, and turn what goes wrong with it into a result."""
-    result = partial(FileResult, job.track.path, job.track.name)
-    began = time.perf_counter()
-    try:
-        if _may_skip(job, options):
-            return result("skipped")
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What all songs of a batch have in common."""
+
+    folder: Path
+    separator: Separator
+    selections: list[Selection]
+    options: OutputOptions
+    progress: FileProgress | None
+
+    def run(self, job: Job, *, cancel: Cancel | None) -> FileResult:
+        """Do one song, and turn what goes wrong with it into a result."""
+        began = time.perf_counter()
+        try:
+            if _may_skip(job, self.options):
+                return FileResult(job.track.path, job.track.name, "skipped")
+            result = self._write(job, cancel)
+        except Cancelled:
+            raise
+        except (UnweaveError, OSError, MemoryError) as error:
+            result = FileResult(job.track.path, job.track.name, "failed", error=error)
+        return replace(result, elapsed=time.perf_counter() - began)
+
+    def _write(self, job: Job, cancel: Cancel | None) -> FileResult:
         facts = info(job.track.path)
         if facts.exact and facts.frames == 0:
             raise AudioFileError(f"{str(job.track.path)!r} holds no samples: nothing to separate")
-        rate, notes = _written_rate(facts, options)
+        rate, notes = _written_rate(facts, self.options)
         counter = _Counter()
-        blocks = separator.stream_file(
+        blocks = self.separator.stream_file(
             job.track.path,
-            start=options.start,
-            duration=options.duration,
-            progress=None if progress is None else partial(progress, job.track.path),
+            start=self.options.start,
+            duration=self.options.duration,
+            progress=None if self.progress is None else partial(self.progress, job.track.path),
             cancel=cancel,
         )
-        blocks = resampled(
-            (_mixed(block, selections) for block in counter.count(blocks)), facts.sample_rate, rate
-        )
+        stems = (_mixed(block, self.selections) for block in counter.count(blocks))
         with SongWriter(
             job.targets,
-            names=[selection.name for selection in selections],
-            folder=folder,
+            names=[selection.name for selection in self.selections],
+            folder=self.folder,
             sample_rate=rate,
             channels=facts.channels,
-            options=options,
+            options=self.options,
             tags=facts.tags,
         ) as writer:
-            for block in blocks:
+            for block in resampled(stems, facts.sample_rate, rate):
                 writer.write(block)
-            stems = writer.finish(cancel=cancel)
-        return result(
+            written = writer.finish(cancel=cancel)
+        return FileResult(
+            job.track.path,
+            job.track.name,
             "ok",
-            stems=tuple(stems),
+            stems=tuple(written),
             seconds=counter.frames / facts.sample_rate,
-            elapsed=time.perf_counter() - began,
             sample_rate=rate,
             gain=writer.gain,
             notes=notes,
         )
-    except Cancelled:
-        raise
-    except (UnweaveError, OSError, MemoryError) as error:
-        return result("failed", error=error, elapsed=time.perf_counter() - began)
 
 
 def _may_skip(job: Job, options: OutputOptions) -> bool:
