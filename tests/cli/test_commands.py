@@ -21,6 +21,7 @@ def test_help_names_every_command(run, words):
     told = run(*words, code=0 if words else 2)
     for name in ("separate", "models", "info"):
         assert name in told.out
+    assert told.err == ""
 
 
 def test_help_of_separate_names_every_option(run, monkeypatch):

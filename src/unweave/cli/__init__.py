@@ -84,7 +84,9 @@ def main() -> NoReturn:
 
 
 def _usage(error: TyperException) -> str:
-    """Say what was not understood, and where it is explained."""
+    """Say what was not understood, and where it is explained; nothing if help was shown."""
+    if not error.format_message():
+        return ""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "unweave"
     return f"{error.format_message().rstrip('.')} ({command} --help)"
