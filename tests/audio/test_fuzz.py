@@ -80,7 +80,7 @@ def test_mutated_files(tmp_path):
         audio.write(tmp_path / f"seed.{name}", signal, 48000, tags=tags)
     audio.write_stems(tmp_path / "seed.mp4", signal, {"a": signal}, 48000)
     run = subprocess.run(
-        [sys.executable, "-c", FUZZ, str(tmp_path), "400"],
+        [sys.executable, "-c", FUZZ, str(tmp_path), "300"],
         capture_output=True,
         text=True,
         timeout=280,
