@@ -82,7 +82,7 @@ def synthesise(
         return overlap_add(frames, framing.hop_length)[:, start:stop] / envelope
     hop, reach = framing.hop_length, -(-framing.n_fft // framing.hop_length) - 1
     rows, count = spectra.shape[:2]
-    out = window.new_empty(rows, len(envelope))
+    out = spectra.new_empty(rows, len(envelope), dtype=window.dtype)
     carry = window
     for row, frame in blocks(rows, count, framing.n_fft):
         frames = torch.fft.irfft(spectra[row, frame], framing.n_fft).mul_(window)

@@ -5,8 +5,8 @@ padded signal. Overlap-added frames weighted twice by w weigh sample p by the *e
 
     e[p] = sum over t of w[p - t * hop_length]^2
 
-and dividing by it restores the signal [Griffin1984]. Rounding errors are divided by sqrt(e) too,
-so a sample counts as *seen* only where e is within `SEEN` of its largest value.
+and dividing by it restores the signal [Griffin1984]. Rounding errors of the frames come out divided
+by sqrt(e), so a sample counts as *seen* only where e is at least `SEEN` of the largest w^2.
 
 References:
     [Griffin1984] Signal estimation from modified short-time Fourier transform, IEEE Trans. ASSP.
@@ -14,6 +14,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-SEEN = 1e-4
+SEEN = 3e-3  # keeps the error below -120 dB in float32, whatever the window and the length
 _BLOCK_SAMPLES = 2**18  # of frames worked on at once: 1 MiB of float32 stays in the cache of a core
 
 
@@ -65,8 +66,8 @@ class Framing:
         if length == 0:
             return 0
         count = 1 + (length + 2 * self.margin - self.n_fft) // self.hop_length
-        beyond = self.margin + length - count * self.hop_length
-        if self.center and self.invertible and beyond > self._tail_reach:
+        start = self.margin
+        if self.center and self.invertible and self.unseen(start, start + length, count)[1]:
             return count + 1
         return count
 
@@ -77,12 +78,12 @@ class Framing:
     @cached_property
     def invertible(self) -> bool:
         """Whether frames on both sides see every sample: no gap, nor near-gap, between windows."""
-        return bool(self._steady.min() >= self.floor)
+        return bool(self._rows.detach().sum(0).min() >= self.floor)
 
     @cached_property
     def floor(self) -> float:
         """The smallest envelope at which a sample still counts as seen."""
-        return SEEN * float(self._steady.max())
+        return SEEN * float(self._rows.detach().max())
 
     def unseen(self, start: int, stop: int, count: int) -> tuple[int, int]:
         """Count the samples at either end of [start, stop) that `count` frames do not see."""
@@ -124,17 +125,6 @@ class Framing:
             power = power.to("cpu", torch.float64)
         size = -(-self.n_fft // self.hop_length)
         return pad(power, (0, size * self.hop_length - self.n_fft)).view(size, self.hop_length)
-
-    @cached_property
-    def _steady(self) -> Tensor:
-        return self._rows.detach().sum(0)
-
-    @cached_property
-    def _tail_reach(self) -> int:
-        """How many samples after the last frame's start plus one hop are seen by the frames."""
-        falling = self._rows.detach().flip(0).cumsum(0).flip(0)[1:].flatten()
-        dark = (falling < self.floor).nonzero()
-        return int(dark[0]) if len(dark) else len(falling)
 
 
 def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
@@ -184,9 +174,18 @@ def add_frames(out: Tensor, frames: Tensor) -> None:
     """
     count, n_fft = frames.shape[1:]
     hop_length = out.shape[2]
-    for shift, start in enumerate(range(0, n_fft, hop_length)):
-        part = frames[:, :, start : start + hop_length]
-        out[:, shift : shift + count, : part.shape[2]] += part
+    size = -(-n_fft // hop_length)
+    # Rounding errors grow with the number of terms of a sum, so long sums are made of partial ones.
+    group = size if size <= 16 else math.isqrt(size)
+    for first in range(0, size, group):
+        end = count + min(group, size - first) - 1
+        sums = out if group == size else out.new_zeros(len(out), end, hop_length)
+        for shift in range(min(group, size - first)):
+            start = (first + shift) * hop_length
+            part = frames[:, :, start : start + hop_length]
+            sums[:, shift : shift + count, : part.shape[2]] += part
+        if sums is not out:
+            out[:, first : first + end] += sums
 
 
 def blocks(rows: int, frames: int, n_fft: int) -> Iterator[tuple[slice, slice]]:

@@ -78,6 +78,8 @@ def stft(
         raise ParameterError(f"pad_mode={pad_mode!r} must be one of {PAD_MODES}")
     framing = _framing(n_fft, hop_length, win_length, window, center)
     count = framing.count(x.shape[-1])
+    if x.numel() == 0:
+        return x.new_zeros(*x.shape[:-1], n_fft // 2 + 1, count, dtype=x.dtype.to_complex())
     rows = _padded(x.reshape(-1, x.shape[-1]), framing, count, pad_mode)
     spectra = analyse(rows, framing, framing.window.to(x), count)
     return spectra.reshape(*x.shape[:-1], *spectra.shape[1:]).mT
@@ -150,6 +152,8 @@ def istft(
             " of the analysis"
         )
     length = _length(framing, count, length)
+    if spec.numel() == 0:
+        return spec.real.new_zeros(*spec.shape[:-2], length)
     rows = spec.mT.reshape(-1, count, bins)
     window = framing.window.to(rows.real)
     start = framing.margin
@@ -331,7 +335,8 @@ def _length(framing: Framing, count: int, length: int | None) -> int:
         raise ParameterError(f"length={length!r} must be an integer of at least 0")
     start = framing.margin
     if framing.center:
-        known = length - framing.unseen(start, start + length, count)[1]
+        before, after = framing.unseen(start, start + length, count)
+        known = 0 if before else length - after
     else:
         known = framing.span(count) + framing.hop_length - 1 if count else 0
     if length > known:
