@@ -42,7 +42,7 @@ class RunConfig:
     leave_out: tuple[str, ...] = ()
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-2
-    weight_power: float = 0.5
+    weight_power: float = 0.4
     average: float = 0.998
     validate_every: int = 200
     network: dict[str, Any] = field(default_factory=dict)
@@ -87,7 +87,7 @@ def run(corpus: Path, validation: list[Path], output: Path, config: RunConfig) -
         if state.step % 20 == 0 and "accompaniment" in pool.store:
             pool.refresh("accompaniment", 1)
         state.advance(loss)
-        if state.step % config.validate_every == 0:
+        if state.step % config.validate_every == 0 or state.step == config.steps:
             scores = {name: song.sdr(averaged) for name, song in songs.items()}
             state.report(scores, net, averaged, optimiser)
 
