@@ -20,8 +20,9 @@ _DEMUXERS = (
     "mpegts,mpeg,tak,mpc,mpc8,dts,au,voc"
 )
 _NAMES = {"matroska,webm": "WEBM", "asf": "WMA", "mpegts": "MPEG-TS"}
-# Containers that state a duration, if not to the sample; of others FFmpeg guesses by the bit rate
-_STATED_DURATION = ("matroska", "asf", "avi", "flv")
+# Containers that state a duration, but some files count what the encoder put before and behind the
+# sound, or milliseconds; of other containers FFmpeg guesses the duration by the bit rate
+_STATED_DURATION = ("mov", "matroska", "asf", "avi", "flv")
 _SLACK_SECONDS = 0.5
 _TAG_NAMES = {"track": "tracknumber", "encoder": "software"}
 _FULL_SCALE = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0}
@@ -116,8 +117,6 @@ class AvDecoder:
         return frames
 
     def _slack(self) -> int | None:
-        if self.info.exact:
-            return 0
         stated = self._container.format.name.startswith(_STATED_DURATION)
         return round(_SLACK_SECONDS * self.info.sample_rate) if stated else None
 
@@ -157,7 +156,8 @@ class AvDecoder:
             )
         if self._position is None and frame.pts is not None:
             # after a jump: the time stamp says where we are
-            self._position = round(float(frame.pts * frame.time_base) * self.info.sample_rate)
+            ticks = frame.pts - (self._stream.start_time or 0)
+            self._position = round(float(ticks * frame.time_base) * self.info.sample_rate)
         return samples
 
     def read(self, frames: int) -> Samples:
@@ -207,7 +207,8 @@ class AvDecoder:
         if back <= 0 or not self.info.exact or base is None or base.denominator % rate:
             return False
         try:
-            self._container.seek(int(back / rate / base), stream=self._stream)
+            ticks = int(back / rate / base) + (self._stream.start_time or 0)
+            self._container.seek(ticks, stream=self._stream)
         except av.error.FFmpegError:
             return False
         self._frames = self._decode()
