@@ -15,7 +15,7 @@ def test_positive_integers_pass_as_int(value):
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, True, None, "1", np.float32(2)])
 def test_everything_else_is_refused(value):
-    with pytest.raises(ParameterError, match="^n_fft=.* must be a positive integer$"):
+    with pytest.raises(ParameterError, match=r"^n_fft=.* must be a positive integer$"):
         positive_int("n_fft", value)
 
 
@@ -27,5 +27,5 @@ def test_non_negative_numbers_pass_as_float(value):
 
 @pytest.mark.parametrize("value", [-1, -0.1, float("nan"), float("inf"), True, None, "1"])
 def test_negative_and_other_values_are_refused(value):
-    with pytest.raises(ParameterError, match="^start=.* at least 0$"):
+    with pytest.raises(ParameterError, match=r"^start=.* at least 0$"):
         non_negative("start", value)
