@@ -48,10 +48,12 @@ def test_exported_weights_score_from_the_shell(corpus, tmp_path, capsys):
 
     net = BandMaskNet()
     save_file(net.state_dict(), tmp_path / "best.safetensors", metadata={"step": "7"})
-    export(tmp_path / "best.safetensors", tmp_path / "model.safetensors")
+    export([tmp_path / "best.safetensors"] * 2, tmp_path / "model.safetensors")
     loaded = load_weights(tmp_path / "model.safetensors")
-    for name, tensor in net.state_dict().items():
-        torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+    assert len(loaded.members) == 2
+    for member in loaded.members:
+        for name, tensor in net.members[0].state_dict().items():
+            torch.testing.assert_close(member.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
     evaluate([corpus / "songs" / "one"], str(tmp_path / "model.safetensors"))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines[-5:]] == [

@@ -156,6 +156,65 @@ class Recurrent(nn.Module):
         return out
 
 
+class BandMasker(nn.Module):
+    """Turn the band energies of a mixture into masks.
+
+    Args:
+        sources: number of stems.
+        bands: number of bands.
+        widths: channels of the U-Net at full, half and quarter resolution.
+        recurrent: hidden size of the recurrent layer over time.
+        dropout: while training.
+
+    Attributes:
+        mean: of every band's log energy over the training mixtures.
+        scale: what brings it to a standard deviation of one.
+
+    Shape:
+        (batch, 2, frames, bands) -> (batch, sources, 2, frames, bands)
+    """
+
+    def __init__(
+        self, sources: int, bands: int, *, widths: Sequence[int], recurrent: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.sources = sources
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", torch.zeros(2, 1, bands))
+        self.register_buffer("scale", torch.ones(2, 1, bands))
+        self.body = BandUNet(
+            2,
+            2 * sources,
+            bands=bands + -bands % 4,
+            widths=widths,
+            recurrent=recurrent,
+            dropout=dropout,
+        )
+
+    def features(self, energies: Tensor) -> Tensor:
+        """Return normalised log energies: independent of the level of the mixture.
+
+        Args:
+            energies: of middle and side.
+        """
+        level = energies.sum((1, 3), keepdim=True).mean(2, keepdim=True)
+        logs = torch.log10(energies / (level + 1e-20) + 1e-9)
+        return (logs - self.mean) * self.scale
+
+    def forward(self, energies: Tensor) -> Tensor:
+        """Return the share of every source in every band: between 0 and 1, summing to 1.
+
+        Args:
+            energies: of middle and side.
+        """
+        frames, bands = energies.shape[2:]
+        x = functional.pad(self.features(energies), (0, -bands % 4, 0, -frames % 4))
+        logits = self.body(x)[:, :, :frames, :bands].float()
+        shares: Tensor = logits.unflatten(1, (self.sources, 2)).softmax(1)
+        return shares
+
+
 class BandMaskNet(nn.Module):
     """Separate a stereo mixture by masks on the bands of its middle and side.
 
@@ -164,6 +223,7 @@ class BandMaskNet(nn.Module):
         widths: channels of the U-Net at full, half and quarter resolution.
         recurrent: hidden size of the recurrent layer over time.
         dropout: while training.
+        members: networks of the same shape, trained apart, whose masks are averaged.
 
     Attributes:
         sample_rate: hertz.
@@ -194,6 +254,7 @@ class BandMaskNet(nn.Module):
         widths: Sequence[int] = (16, 32, 48),
         recurrent: int = 128,
         dropout: float = 0.1,
+        members: int = 1,
     ) -> None:
         super().__init__()
         self.sources = tuple(sources)
@@ -201,33 +262,17 @@ class BandMaskNet(nn.Module):
         bins, bands = N_FFT // 2 + 1, len(edges) - 1
         self.bands_of_bins: Tensor
         self.bin_sums: Tensor
-        self.mean: Tensor
-        self.scale: Tensor
         self.register_buffer("bands_of_bins", band_index(edges, bins), persistent=False)
         self.register_buffer("bin_sums", band_matrix(edges, bins), persistent=False)
-        self.register_buffer("mean", torch.zeros(2, 1, bands))
-        self.register_buffer("scale", torch.ones(2, 1, bands))
-        self.body = BandUNet(
-            2,
-            2 * len(self.sources),
-            bands=bands + -bands % 4,
-            widths=widths,
-            recurrent=recurrent,
-            dropout=dropout,
+        self.members = nn.ModuleList(
+            BandMasker(
+                len(self.sources), bands, widths=widths, recurrent=recurrent, dropout=dropout
+            )
+            for _ in range(members)
         )
 
-    def features(self, energies: Tensor) -> Tensor:
-        """Return normalised log energies: independent of the level of the mixture.
-
-        Args:
-            energies: of middle and side, shape (batch, 2, frames, bands).
-        """
-        level = energies.sum((1, 3), keepdim=True).mean(2, keepdim=True)
-        logs = torch.log10(energies / (level + 1e-20) + 1e-9)
-        return (logs - self.mean) * self.scale
-
     def masks(self, energies: Tensor) -> Tensor:
-        """Return the share of every source in every band: between 0 and 1, summing to 1.
+        """Return the share of every source in every band, in the mean over the members.
 
         Args:
             energies: of middle and side, shape (batch, 2, frames, bands).
@@ -235,11 +280,8 @@ class BandMaskNet(nn.Module):
         Returns:
             Shape (batch, sources, 2, frames, bands).
         """
-        frames, bands = energies.shape[2:]
-        x = functional.pad(self.features(energies), (0, -bands % 4, 0, -frames % 4))
-        logits = self.body(x)[:, :, :frames, :bands].float()
-        shares: Tensor = logits.unflatten(1, (len(self.sources), 2)).softmax(1)
-        return shares
+        total: Tensor = sum((member(energies) for member in self.members), torch.zeros(()))
+        return total / len(self.members)
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Separate a batch of mixtures.

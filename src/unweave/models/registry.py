@@ -69,7 +69,12 @@ def _bandmask() -> "type[nn.Module]":
 ARCHITECTURES: dict[str, Architecture] = {
     "bandmask": Architecture(
         load=_bandmask,
-        limits={"widths": (1, 512), "recurrent": (1, 2048), "dropout": (0, 0.9)},
+        limits={
+            "widths": (1, 512),
+            "recurrent": (1, 2048),
+            "dropout": (0, 0.9),
+            "members": (1, 16),
+        },
     ),
 }
 
@@ -77,7 +82,7 @@ MODELS: dict[str, ModelInfo] = {
     "bandmask": ModelInfo(
         name="bandmask",
         architecture="bandmask",
-        config={},
+        config={"members": 2},
         weights=PRETRAINED / "bandmask.safetensors",
         description="Vocals, drums, bass and other at 44.1 kHz stereo; small, fast on a CPU.",
         licence="MIT",

@@ -54,9 +54,10 @@ def save_weights(
         WeightsError: the file cannot be written, or a weight is not finite.
 
     Example:
-        >>> from unweave.models import create_model
-        >>> model = create_model("bandmask", pretrained=False)
-        >>> save_weights("b.safetensors", model, architecture="bandmask", config={})
+        >>> from unweave.models.bandmask import BandMaskNet
+        >>> config = {"widths": [4, 4, 4], "recurrent": 8}
+        >>> model = BandMaskNet(**config)
+        >>> save_weights("b.safetensors", model, architecture="bandmask", config=config)
         >>> load_weights("b.safetensors").sources
         ('vocals', 'drums', 'bass', 'other')
     """

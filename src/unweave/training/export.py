@@ -7,24 +7,22 @@ import typer
 
 
 def export(
-    best: Annotated[Path, typer.Argument(help="best.safetensors of a run.")],
+    best: Annotated[list[Path], typer.Argument(help="best.safetensors of one or more runs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Weights file to write.")],
 ) -> None:
-    """Write the weights in half precision, with what is needed to build their network."""
+    """Write weights in half precision; those of several runs become members whose masks average."""
     import torch
-    from safetensors import safe_open
     from safetensors.torch import load_file
 
     from unweave.models import save_weights
     from unweave.models.bandmask import BandMaskNet
 
-    net = BandMaskNet()
-    net.load_state_dict(load_file(best))
-    with safe_open(best, framework="pt") as file:
-        notes = file.metadata() or {}
-    save_weights(
-        output, net, architecture="bandmask", config={}, metadata=notes, dtype=torch.float16
-    )
+    config = {"members": len(best)}
+    net = BandMaskNet(members=len(best))
+    for member, path in zip(net.members, best, strict=True):
+        tensors = load_file(path)
+        member.load_state_dict({k.removeprefix("members.0."): v for k, v in tensors.items()})
+    save_weights(output, net, architecture="bandmask", config=config, dtype=torch.float16)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
 
 

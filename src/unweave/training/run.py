@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from unweave.models.bandmask import BandMaskNet
+from unweave.models.bandmask import BandMasker, BandMaskNet
 from unweave.training.corpus.index import read_index
 from unweave.training.mixing import MixConfig, band_loss, draw_batch
 from unweave.training.pool import BINS, Pool, PoolConfig
@@ -122,9 +122,11 @@ def _average(averaged: BandMaskNet, net: BandMaskNet, decay: float) -> None:
 
 def _standardise(net: BandMaskNet, energies: list[Tensor]) -> None:
     """Set the mean and scale of every band's log energy from a sample of mixtures."""
-    logs = torch.cat([net.features(e) for e in energies])
-    net.mean.copy_(logs.mean((0, 2))[:, None])
-    net.scale.copy_(1 / logs.std((0, 2)).clamp(min=0.1)[:, None])
+    for member in net.members:
+        assert isinstance(member, BandMasker)
+        logs = torch.cat([member.features(e) for e in energies])
+        member.mean.copy_(logs.mean((0, 2))[:, None])
+        member.scale.copy_(1 / logs.std((0, 2)).clamp(min=0.1)[:, None])
 
 
 class _Progress:
