@@ -60,7 +60,7 @@ def main() -> NoReturn:
     goes away (`unweave ... | head`) ends the command with 1 and without a word.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    # Threads that wait by spinning make a busy machine ten times slower; torch reads this on import.
+    # Threads that wait by spinning slow a busy machine down tenfold; torch reads this on import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # File names need not be text; within JSON this is how they are written anyway.
