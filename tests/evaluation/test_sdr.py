@@ -50,7 +50,14 @@ def test_silence_has_documented_results():
     assert float(sdr(tone, silence)) == -math.inf
     assert math.isnan(float(sdr(silence, silence)))
     assert math.isnan(float(si_sdr(tone, silence)))
+    assert math.isnan(float(si_sdr(silence, tone)))
     assert float(sdr(tone, tone)) == math.inf
+    meter = SDRMeter()
+    assert math.isnan(meter.sdr)
+    assert math.isnan(meter.si_sdr)
+    meter.update(silence, tone)
+    assert meter.sdr == 0
+    assert math.isnan(meter.si_sdr)
 
 
 def test_leading_axes_and_numpy():

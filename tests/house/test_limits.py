@@ -1,6 +1,7 @@
 """Small files, small functions: the limits of the house."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def test_limits_hold(path):
         count -= bool(node.args.args and node.args.args[0].arg in ("self", "cls"))
         if f"{name}:{node.name}" not in WIDE_DOORS:
             assert count <= MAX_PARAMETERS, f"{name}:{node.name} has {count} parameters"
+
+
+def test_no_file_knows_the_machine_it_was_written_on():
+    root = SRC.parents[1]
+    files = [*FILES, *root.glob("*.*"), *(root / "tests").rglob("*.py")]
+    for path in [*files, *(root / "benchmarks").glob("*.py")]:
+        found = re.search(r"(?<![\w.:])/(?:home|root|work|Users)/\w+", path.read_text("utf-8"))
+        assert not found, f"{path}: {found}"
 
 
 def test_the_limits_can_fail():

@@ -126,11 +126,12 @@ def test_every_sample_comes_back(configuration, seed, dtype, limit):
     assert error_db(again, x) <= limit
 
 
-@pytest.mark.parametrize("window", WINDOW_NAMES)
-@pytest.mark.parametrize("hop", [512, 1024, 2048])
+@pytest.mark.parametrize(
+    ("window", "hop"),
+    # A kaiser window of beta 12 is too narrow to overlap by half.
+    [(w, hop) for w in WINDOW_NAMES for hop in (512, 1024, 2048) if (w, hop) != ("kaiser", 2048)],
+)
 def test_usual_settings_restore_every_length_near_a_multiple_of_the_hop(window, hop):
-    if hop == 2048 and window == "kaiser":
-        pytest.skip("kaiser windows of beta 12 half overlap too weakly at this hop")
     x = noise(5 * hop + 3)
     for length in range(5 * hop - 3, 5 * hop + 4):
         spec = stft(x[:length], n_fft=4096, hop_length=hop, window=window)

@@ -62,7 +62,7 @@ def si_sdr(estimate: Tensor, reference: Tensor) -> Tensor:
         reference: True signals of the same shape.
 
     Returns:
-        One value a signal; nan where the reference is silent.
+        One value a signal; nan where the reference or the estimate is silent.
 
     Raises:
         ParameterError: The shapes differ, or the axes channels and time are missing.
