@@ -10,6 +10,7 @@ from safetensors.torch import save, save_file
 
 from unweave.errors import ParameterError, WeightsError
 from unweave.models import load_model, load_weights, save_weights
+from unweave.models.bandmask import BandMaskNet
 from unweave.models.weights import weights_metadata
 
 
@@ -213,3 +214,12 @@ def _watch(init, after):
         after(self)
 
     return __init__
+
+
+def test_written_weights_can_be_read_by_others_as_any_new_file(tmp_path):
+    config = {"widths": [4, 4, 4], "recurrent": 8}
+    save_weights(
+        tmp_path / "w.safetensors", BandMaskNet(**config), architecture="bandmask", config=config
+    )
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -89,7 +89,10 @@ def _write(target: Path, tensors: dict[str, Tensor], texts: dict[str, str]) -> N
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".weights-") as folder:
             part = Path(folder) / target.name
+            part.touch()
+            mode = part.stat().st_mode  # safetensors would let nobody else read it
             save_file(tensors, part, metadata=texts)
+            part.chmod(mode)
             part.replace(target)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{target}: cannot be written: {error}") from error
