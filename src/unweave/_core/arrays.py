@@ -100,6 +100,8 @@ def two_array_function(function: Callable[Concatenate[Tensor, Tensor, P], R]) ->
 def _wrap(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():  # compiled code has tensors only; spare it the search
+            return function(*args, **kwargs)
         first = _first_array((args, kwargs))
         read_only: set[int] = set()
         args = _convert(args, np.ndarray, lambda array: _shared(array, read_only))

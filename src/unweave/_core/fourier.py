@@ -2,28 +2,43 @@
 
 Each has two forms that tests hold together: plain tensor operations, which autograd can follow, and
 on the CPU, where no gradient is wanted, the same in blocks that stay in the cache. The blocks are
-about twice as fast forward and four times inverse, and need no memory for the frames.
+about twice as fast forward and four times inverse, and need no memory for the frames. What becomes
+of the spectra (magnitudes, mel bands) is done block by block too, while they are in the cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
+from unweave._core.forms import is_traced, is_transformed, needs_plain_form
 from unweave._core.frames import Framing, add_frames, blocks, overlap_add
 
+Finish = Callable[[Tensor], Tensor]
+# Frames that training would keep before their spectra are made anew in the backward pass instead.
+LIGHT_SAMPLES = 2**24
+_LIGHT_BLOCK = {"cpu": 2**19}  # samples of the frames made anew at once; more elsewhere
 
-def analyse(padded: Tensor, framing: Framing, window: Tensor, count: int) -> Tensor:
-    """Transform every frame of a signal.
+
+def analyse(
+    padded: Tensor, framing: Framing, window: Tensor, count: int, *, finish: Finish | None = None
+) -> Tensor:
+    """Transform every frame of a signal, and finish the spectra.
 
     Args:
         padded: Signals that are at least as long as the frames reach.
         framing: Place of the frames.
         window: Weights of a frame, in the dtype and on the device of the signals.
         count: Number of frames.
+        finish: Turns complex spectra of shape (rows, some frames, n_fft // 2 + 1) into what is
+            wanted of them, frame by frame; it may be called for a few frames at a time, and again
+            for the gradient.
 
     Returns:
-        Complex spectra of the weighted frames.
+        Complex spectra of the weighted frames, or what `finish` made of them.
 
     Shape:
         padded: (rows, time)
@@ -37,15 +52,91 @@ def analyse(padded: Tensor, framing: Framing, window: Tensor, count: int) -> Ten
         tensor([[[4., 0., 0.],
                  [4., 0., 0.]]])
     """
+
+    def spectra_of(frames: Tensor) -> Tensor:
+        spectra = torch.fft.rfft(frames * window)
+        return spectra if finish is None else finish(spectra)
+
+    return in_blocks(padded, framing, count, spectra_of, (window,))
+
+
+def in_blocks(
+    padded: Tensor,
+    framing: Framing,
+    count: int,
+    work: Callable[[Tensor], Tensor],
+    reads: tuple[Tensor, ...] = (),
+) -> Tensor:
+    """Do some work on all frames of a signal, a few at a time where that is faster or lighter.
+
+    Args:
+        padded: Signals that are at least as long as the frames reach.
+        framing: Place of the frames.
+        count: Number of frames.
+        work: Turns frames of shape (rows, some frames, n_fft) into (rows, some frames, ...).
+        reads: Other tensors that the work reads, which may want a gradient.
+
+    Returns:
+        What `work` makes of all frames.
+
+    Shape:
+        padded: (rows, time)
+        returns: (rows, n_frames, ...)
+
+    Example:
+        >>> framing = Framing(torch.ones(4), hop_length=2, center=False)
+        >>> in_blocks(torch.arange(8.0)[None], framing, 3, lambda frames: frames.sum(-1))
+        tensor([[ 6., 14., 22.]])
+    """
+    if count == 0 or len(padded) == 0:
+        none = work(padded.new_zeros(1, 1, framing.n_fft))
+        return none.new_empty(len(padded), count, *none.shape[2:])
+    if torch.compiler.is_compiling() or is_transformed():
+        return work(padded.unfold(1, framing.n_fft, framing.hop_length)[:, :count])
+    followed = is_traced(padded, *reads)
+    if followed and len(padded) * count * framing.n_fft > LIGHT_SAMPLES:
+        return _remade(padded, framing, count, work)
     frames = padded.unfold(1, framing.n_fft, framing.hop_length)[:, :count]
-    if _needs_plain_form(padded, window):
-        spectra: Tensor = torch.fft.rfft(frames * window)
-        return spectra
-    bins = framing.n_fft // 2 + 1
-    out = padded.new_empty(len(padded), count, bins, dtype=padded.dtype.to_complex())
+    if followed or needs_plain_form(padded, *reads):
+        return work(frames)
+    first = work(frames[:1, :1])
+    out = first.new_empty(len(padded), count, *first.shape[2:])
     for row, frame in blocks(len(padded), count, framing.n_fft):
-        out[row, frame] = torch.fft.rfft(frames[row, frame] * window)
+        out[row, frame] = work(frames[row, frame])
     return out
+
+
+def _remade(
+    padded: Tensor, framing: Framing, count: int, work: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Do the work in blocks that keep nothing but the signal, and do it again for the gradient.
+
+    The signal is cut into pieces that do not overlap, so that their gradients join without a sum
+    over the whole length.
+    """
+    block = _LIGHT_BLOCK.get(padded.device.type, 2**24)
+    at_once = max(1, block // framing.n_fft)
+    group = max(1, at_once // count)
+    step = min(at_once, count) * framing.hop_length
+    ahead = max(0, framing.n_fft - framing.hop_length)
+
+    def segment(samples: Tensor) -> Tensor:
+        return work(samples.unfold(1, framing.n_fft, framing.hop_length))
+
+    rows = []
+    for row in torch.split(padded[:, : framing.span(count)], group):
+        pieces = torch.split(row, step, dim=1)
+        parts = []
+        for index, first in enumerate(range(0, count, at_once)):
+            frames = min(at_once, count - first)
+            following = pieces[index + 1 : index + 2 + ahead // step]
+            samples = torch.cat(pieces[index : index + 1] + following, 1)
+            samples = samples[:, : framing.span(frames)]
+            parts.append(
+                checkpoint(segment, samples, use_reentrant=False, preserve_rng_state=False)
+            )
+        rows.append(torch.cat(parts, 1))
+    return torch.cat(rows)
 
 
 def synthesise(
@@ -77,7 +168,7 @@ def synthesise(
         tensor([[1., 1., 1.]])
     """
     stop = start + len(envelope)
-    if _needs_plain_form(spectra, window, envelope):
+    if needs_plain_form(spectra, window, envelope):
         frames = torch.fft.irfft(spectra, framing.n_fft) * window
         return overlap_add(frames, framing.hop_length)[:, start:stop] / envelope
     hop, reach = framing.hop_length, -(-framing.n_fft // framing.hop_length) - 1
@@ -100,9 +191,3 @@ def synthesise(
             wanted = slice(low - start, high - start)
             out[row, wanted] = samples / envelope[wanted]
     return out
-
-
-def _needs_plain_form(*tensors: Tensor) -> bool:
-    if torch.compiler.is_compiling() or any(tensor.device.type != "cpu" for tensor in tensors):
-        return True
-    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,9 +25,11 @@ SEEN = 3e-3  # keeps the error below -120 dB in float32, whatever the window and
 _BLOCK_SAMPLES = 2**18  # of frames worked on at once: 1 MiB of float32 stays in the cache of a core
 
 
-@dataclass(frozen=True, eq=False)
 class Framing:
     """The frames of one transform: their size, distance, window and place.
+
+    What only depends on these is worked out once, in plain numbers, so that the compiler meets no
+    tensors where it needs sizes.
 
     Args:
         window: Weights of the samples of a frame, of shape (n_fft,).
@@ -42,19 +42,22 @@ class Framing:
         (11, 4)
     """
 
-    window: Tensor
-    hop_length: int
-    center: bool
-
-    @property
-    def n_fft(self) -> int:
-        """Samples of a frame."""
-        return self.window.shape[0]
-
-    @property
-    def margin(self) -> int:
-        """Samples that the first frame reaches before the signal."""
-        return self.n_fft // 2 if self.center else 0
+    def __init__(self, window: Tensor, hop_length: int, center: bool) -> None:
+        self.window = window
+        self.hop_length = hop_length
+        self.center = center
+        self.n_fft = window.shape[0]
+        self.margin = self.n_fft // 2 if center else 0  # samples the first frame reaches before
+        self._overlap = -(-self.n_fft // hop_length)  # frames over a sample, at most
+        power = window.detach().to("cpu", torch.float64).square()
+        self.floor = SEEN * float(power.max())  # the smallest envelope that counts as seen
+        steady = _cut(power, hop_length).sum(0)
+        # Frames on both sides see every sample: no gap, nor near-gap, between windows.
+        self.invertible = bool(steady.min() >= self.floor)
+        self._power = power
+        self._edges: dict[int, tuple[int, int]] = {}
+        for count in range(1, 1 + self._overlap) if self._overlap <= 32 else ():
+            self._edge(count)
 
     def count(self, length: int) -> int:
         """Give the number of frames of a signal of `length` samples.
@@ -75,36 +78,35 @@ class Framing:
         """Give the number of samples, padding included, that `count` frames cover."""
         return (count - 1) * self.hop_length + self.n_fft if count else 0
 
-    @cached_property
-    def invertible(self) -> bool:
-        """Whether frames on both sides see every sample: no gap, nor near-gap, between windows."""
-        return bool(self._rows.detach().sum(0).min() >= self.floor)
-
-    @cached_property
-    def floor(self) -> float:
-        """The smallest envelope at which a sample still counts as seen."""
-        return SEEN * float(self._rows.detach().max())
-
     def unseen(self, start: int, stop: int, count: int) -> tuple[int, int]:
         """Count the samples at either end of [start, stop) that `count` frames do not see."""
-        # The middle of a long envelope repeats itself; a short one has the same two ends.
-        short = min(count, 2 * self._rows.shape[0])
-        stop -= (count - short) * self.hop_length
-        envelope = self.envelope(short, dtype=torch.float64)
-        seen = (pad(envelope, (0, max(0, stop - len(envelope)))) >= self.floor)[start:stop]
-        places = seen.nonzero()
-        if len(places) == 0:
+        first, reach = self._edge(min(count, self._overlap)) if count > 0 else (0, 0)
+        reach += (count - 1) * self.hop_length
+        if count <= 0 or reach <= start or first >= stop:
             return stop - start, stop - start
-        return int(places[0]), len(seen) - 1 - int(places[-1])
+        return max(0, first - start), max(0, stop - reach)
 
-    def envelope(self, count: int, *, dtype: torch.dtype) -> Tensor:
+    def _edge(self, count: int) -> tuple[int, int]:
+        """Give the first sample that frames see, and where the view of the last frame ends."""
+        if count not in self._edges:
+            reach = _last_seen(self._power, self.hop_length, count, self.floor) + 1
+            first = self.n_fft - 1
+            first -= _last_seen(self._power.flip(0), self.hop_length, count, self.floor)
+            self._edges[count] = first, reach
+        return self._edges[count]
+
+    def envelope(self, count: int, *, dtype: torch.dtype, window: Tensor | None = None) -> Tensor:
         """Give the summed squared windows over the span of `count` frames.
 
         With the window cut into K = ceil(n_fft / hop_length) rows of one hop, row m of the envelope
         sums the rows max(0, m - count + 1) ... min(m, K - 1): growing sums first, then the sum of
-        all again and again, then shrinking sums.
+        all again and again, then shrinking sums. A window that is trained is given anew each time.
         """
-        rows = self._rows
+        window = self.window if window is None else window
+        power = window.square()
+        if not power.requires_grad:
+            power = power.to(dtype=torch.float64) if power.device.type == "cpu" else power
+        rows = _cut(power, self.hop_length)
         size = rows.shape[0]
         if count == 0:
             return rows.new_empty(0, dtype=dtype)
@@ -118,13 +120,19 @@ class Framing:
             total = torch.cat([rising[:-1], steady, falling[1:]])
         return total.flatten()[: self.span(count)]
 
-    @cached_property
-    def _rows(self) -> Tensor:
-        power = self.window.square()
-        if not power.requires_grad:
-            power = power.to("cpu", torch.float64)
-        size = -(-self.n_fft // self.hop_length)
-        return pad(power, (0, size * self.hop_length - self.n_fft)).view(size, self.hop_length)
+
+def _cut(power: Tensor, hop_length: int) -> Tensor:
+    """Cut a squared window into rows of one hop, the last filled up with zeros."""
+    size = -(-len(power) // hop_length)
+    return pad(power, (0, size * hop_length - len(power))).view(size, hop_length)
+
+
+def _last_seen(power: Tensor, hop_length: int, count: int, floor: float) -> int:
+    """Give the last sample of the last of `count` frames whose envelope reaches the floor."""
+    sums = power.clone()
+    for shift in range(hop_length, min(count * hop_length, len(power)), hop_length):
+        sums[:-shift] += power[shift:]
+    return int((sums >= floor).nonzero()[-1])
 
 
 def overlap_add(frames: Tensor, hop_length: int) -> Tensor:

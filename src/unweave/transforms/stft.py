@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from unweave._core.arrays import array_function
-from unweave._core.checks import positive_int
-from unweave._core.fourier import analyse, synthesise
-from unweave._core.frames import Framing
-from unweave._core.windows import Window, get_window
+from unweave._core.fourier import synthesise
+from unweave._core.frames import SEEN, Framing
+from unweave._core.windows import Window
 from unweave.errors import ParameterError
-
-PAD_MODES = ("reflect", "constant", "replicate")
+from unweave.transforms._analysis import (
+    FINISHES,
+    OUTPUTS,
+    Analysis,
+    analysis,
+    check_audio,
+    check_choice,
+    like,
+)
 
 
 @array_function
@@ -27,6 +32,7 @@ def stft(
     window: Window = "hann",
     center: bool = True,
     pad_mode: str = "reflect",
+    output: str = "complex",
 ) -> Tensor:
     """Cut audio into overlapping windowed frames and give the spectrum of each.
 
@@ -35,7 +41,7 @@ def stft(
     window or longer, and the length falls just short of a multiple of the hop.
 
     Args:
-        x: Real audio, float32 or float64.
+        x: Real audio, float32 or float64; half precision is worked on in float32.
         n_fft: Samples of a frame; 2048 last 46 ms at 44.1 kHz, and bins are 21.5 Hz apart.
         hop_length: Samples from one frame to the next; a quarter of `win_length` if not given.
         win_length: Samples of the window, which is centred in the frame; `n_fft` if not given.
@@ -46,9 +52,10 @@ def stft(
             padded, and up to hop_length - 1 samples at the end are in no frame.
         pad_mode: What continues the signal at its ends: "reflect" mirrors it, "constant" is
             silence, "replicate" repeats its last sample.
+        output: "complex", "magnitude", "phase" (radians) or "power" (squared magnitude).
 
     Returns:
-        The complex spectrogram, complex64 for float32. An empty signal has no frames.
+        The spectrogram; the complex one is complex64 for float32. An empty signal has no frames.
 
     Raises:
         ParameterError: A parameter is out of range, or the signal is too short for it.
@@ -69,20 +76,10 @@ def stft(
     References:
         [Allen1977] A unified approach to short-time Fourier analysis and synthesis, Proc. IEEE 65.
     """
-    if x.dtype not in (torch.float32, torch.float64) or x.ndim == 0:
-        raise ParameterError(
-            f"x of shape {tuple(x.shape)} and dtype {x.dtype} must be audio (..., time) in float32"
-            " or float64: convert it, for example with .float()"
-        )
-    if pad_mode not in PAD_MODES:
-        raise ParameterError(f"pad_mode={pad_mode!r} must be one of {PAD_MODES}")
-    framing = _framing(n_fft, hop_length, win_length, window, center)
-    count = framing.count(x.shape[-1])
-    if x.numel() == 0:
-        return x.new_zeros(*x.shape[:-1], n_fft // 2 + 1, count, dtype=x.dtype.to_complex())
-    rows = _padded(x.reshape(-1, x.shape[-1]), framing, count, pad_mode)
-    spectra = analyse(rows, framing, framing.window.to(x), count)
-    return spectra.reshape(*x.shape[:-1], *spectra.shape[1:]).mT
+    check_audio(x)
+    check_choice("output", output, OUTPUTS)
+    plan = analysis(n_fft, hop_length, win_length, window, center, pad_mode)
+    return like(plan.spectra(x, FINISHES[output]), x)
 
 
 @array_function
@@ -138,28 +135,42 @@ def istft(
         [Griffin1984] Signal estimation from modified short-time Fourier transform, IEEE Trans.
         ASSP 32(2).
     """
+    _check_spectrogram(spec)
+    n_fft = max(1, 2 * (spec.shape[-2] - 1)) if n_fft is None else n_fft
+    plan = analysis(n_fft, hop_length, win_length, window, center, "reflect")
+    return _inverse(spec, plan, length)
+
+
+def _check_spectrogram(spec: Tensor) -> None:
     if spec.dtype not in (torch.complex64, torch.complex128) or spec.ndim < 2:
         raise ParameterError(
             f"spec of shape {tuple(spec.shape)} and dtype {spec.dtype} must be a complex"
             " spectrogram (..., freq, frames), as stft gives"
         )
+
+
+def _inverse(
+    spec: Tensor, plan: Analysis, length: int | None, window: Tensor | None = None
+) -> Tensor:
+    """Restore audio; a window that is trained is given beside the plan made of its first values."""
+    framing = plan.framing
     bins, count = spec.shape[-2:]
-    n_fft = max(1, 2 * (bins - 1)) if n_fft is None else n_fft
-    framing = _framing(n_fft, hop_length, win_length, window, center)
-    if bins != n_fft // 2 + 1:
+    if bins != framing.n_fft // 2 + 1:
         raise ParameterError(
-            f"spec has {bins} frequencies but n_fft={n_fft} makes {n_fft // 2 + 1}: give the n_fft"
-            " of the analysis"
+            f"spec has {bins} frequencies but n_fft={framing.n_fft} makes"
+            f" {framing.n_fft // 2 + 1}: give the n_fft of the analysis"
         )
     length = _length(framing, count, length)
     if spec.numel() == 0:
         return spec.real.new_zeros(*spec.shape[:-2], length)
     rows = spec.mT.reshape(-1, count, bins)
-    window = framing.window.to(rows.real)
     start = framing.margin
     seen = min(length, max(0, framing.span(count) - start))
-    envelope = framing.envelope(count, dtype=window.dtype)[start : start + seen].to(spec.device)
-    samples = synthesise(rows, framing, window, envelope.clamp(min=framing.floor), start)
+    window = plan.window(rows) if window is None else window.to(rows.real)
+    envelope = framing.envelope(count, dtype=window.dtype, window=window)
+    envelope = envelope[start : start + seen]
+    floor = SEEN * window.detach().square().max()
+    samples = synthesise(rows, framing, window, envelope.clamp(min=floor), start)
     return pad(samples, (0, length - seen)).reshape(*spec.shape[:-2], length)
 
 
@@ -176,6 +187,7 @@ class STFT(nn.Module):
         window: A name, ("kaiser", beta), or the `win_length` samples of the window; see `stft`.
         center: Whether frame t is centred on sample t * hop_length, or starts there.
         pad_mode: What continues the signal at its ends: "reflect", "constant" or "replicate".
+        output: "complex", "magnitude", "phase" or "power".
 
     Raises:
         ParameterError: A parameter is out of range.
@@ -196,24 +208,20 @@ class STFT(nn.Module):
         window: Window = "hann",
         center: bool = True,
         pad_mode: str = "reflect",
+        output: str = "complex",
     ) -> None:
         super().__init__()
-        if pad_mode not in PAD_MODES:
-            raise ParameterError(f"pad_mode={pad_mode!r} must be one of {PAD_MODES}")
-        framing = _framing(n_fft, hop_length, win_length, window, center)
+        check_choice("output", output, OUTPUTS)
+        trained = isinstance(window, nn.Parameter)
+        fixed = window.detach().clone() if isinstance(window, Tensor) else window
+        self._plan = analysis(n_fft, hop_length, win_length, fixed, center, pad_mode)
         self.n_fft = n_fft
-        self.hop_length = framing.hop_length
+        self.hop_length = self._plan.framing.hop_length
         self.win_length = n_fft if win_length is None else win_length
         self.center = center
         self.pad_mode = pad_mode
-        self.window: Window
-        if isinstance(window, nn.Parameter):
-            self.window = window
-        elif isinstance(window, Tensor | np.ndarray):
-            samples = get_window(window, self.win_length).detach().clone()
-            self.register_buffer("window", samples, persistent=False)
-        else:
-            self.window = window
+        self.output = output
+        self.window = window if trained else fixed
 
     def forward(self, x: Tensor) -> Tensor:
         """Give the spectrogram of audio; see `stft`.
@@ -232,15 +240,8 @@ class STFT(nn.Module):
             >>> STFT(n_fft=256)(torch.zeros(1000)).shape
             torch.Size([129, 16])
         """
-        return stft(
-            x,
-            n_fft=self.n_fft,
-            hop_length=self.hop_length,
-            win_length=self.win_length,
-            window=self.window,
-            center=self.center,
-            pad_mode=self.pad_mode,
-        )
+        check_audio(x)
+        return like(self._plan.spectra(x, FINISHES[self.output], window=self._trained()), x)
 
     def inverse(self, spec: Tensor, *, length: int | None = None) -> Tensor:
         """Restore audio from its spectrogram; see `istft`.
@@ -261,15 +262,15 @@ class STFT(nn.Module):
             >>> transform.inverse(transform(torch.ones(1000)), length=1000).mean()
             tensor(1.)
         """
-        return istft(
-            spec,
-            n_fft=self.n_fft,
-            hop_length=self.hop_length,
-            win_length=self.win_length,
-            window=self.window,
-            center=self.center,
-            length=length,
-        )
+        _check_spectrogram(spec)
+        return _inverse(spec, self._plan, length, self._trained())
+
+    def _trained(self) -> Tensor | None:
+        """Give the padded window if it is trained."""
+        if not isinstance(self.window, nn.Parameter):
+            return None
+        before = (self.n_fft - self.win_length) // 2
+        return pad(self.window, (before, self.n_fft - self.win_length - before))
 
     def extra_repr(self) -> str:
         """Show the parameters in `print(model)`.
@@ -286,39 +287,6 @@ class STFT(nn.Module):
             f"n_fft={self.n_fft}, hop_length={self.hop_length}, win_length={self.win_length},"
             f" window={window}, center={self.center}"
         )
-
-
-def _framing(
-    n_fft: int, hop_length: int | None, win_length: int | None, window: Window, center: bool
-) -> Framing:
-    n_fft = positive_int("n_fft", n_fft)
-    win_length = n_fft if win_length is None else positive_int("win_length", win_length)
-    default = max(1, win_length // 4)
-    hop_length = default if hop_length is None else positive_int("hop_length", hop_length)
-    if win_length > n_fft:
-        raise ParameterError(f"win_length={win_length} must not be longer than n_fft={n_fft}")
-    weights = get_window(window, win_length)
-    before = (n_fft - win_length) // 2
-    return Framing(pad(weights, (before, n_fft - win_length - before)), hop_length, center)
-
-
-def _padded(rows: Tensor, framing: Framing, count: int, mode: str) -> Tensor:
-    """Continue signals at both ends so that all frames are full."""
-    length, margin = rows.shape[1], framing.margin
-    if not framing.center and 0 < length < framing.n_fft:
-        raise ParameterError(
-            f"a signal of {length} samples has no whole frame of n_fft={framing.n_fft}:"
-            " use center=True, a smaller n_fft, or a longer signal"
-        )
-    if mode == "reflect" and 0 < length <= margin:
-        raise ParameterError(
-            f"a signal of {length} samples is too short to be mirrored by n_fft // 2 = {margin}"
-            " samples: use pad_mode='constant', or a smaller n_fft"
-        )
-    if margin and length:
-        rows = pad(rows, (margin, margin), mode=mode)
-    # Silence completes the frame that torch would not have.
-    return pad(rows, (0, max(0, framing.span(count) - rows.shape[1])))
 
 
 def _length(framing: Framing, count: int, length: int | None) -> int:
