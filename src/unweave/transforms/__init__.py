@@ -1,5 +1,6 @@
 """From audio to time-frequency and back."""
 
+from unweave.transforms.ragged import ragged
 from unweave.transforms.stft import STFT, istft, stft
 
-__all__ = ["STFT", "istft", "stft"]
+__all__ = ["STFT", "istft", "ragged", "stft"]
