@@ -58,6 +58,10 @@ class Framing:
         self._edges: dict[int, tuple[int, int]] = {}
         for count in range(1, 1 + self._overlap) if self._overlap <= 32 else ():
             self._edge(count)
+        # Between two hops, a frame ends this far before the last sample at most. Where even a lone
+        # frame sees that far, none is ever added, and lengths may be symbols that have no value.
+        reach = self._edge(1)[1]
+        self.adds = center and self.invertible and self.n_fft - self.margin + hop_length - 1 > reach
 
     def count(self, length: int) -> int:
         """Give the number of frames of a signal of `length` samples.
@@ -69,10 +73,11 @@ class Framing:
         if length == 0:
             return 0
         count = 1 + (length + 2 * self.margin - self.n_fft) // self.hop_length
-        start = self.margin
-        if self.center and self.invertible and self.unseen(start, start + length, count)[1]:
-            return count + 1
-        return count
+        if not self.adds:
+            return count
+        tail = self.unseen(self.margin, self.margin + length, count)[1]
+        more: int = torch.sym_min(1, tail)  # type: ignore[no-untyped-call]
+        return count + more
 
     def span(self, count: int) -> int:
         """Give the number of samples, padding included, that `count` frames cover."""
@@ -80,11 +85,13 @@ class Framing:
 
     def unseen(self, start: int, stop: int, count: int) -> tuple[int, int]:
         """Count the samples at either end of [start, stop) that `count` frames do not see."""
-        first, reach = self._edge(min(count, self._overlap)) if count > 0 else (0, 0)
+        first, reach = self._edge(int(min(count, self._overlap))) if count > 0 else (0, 0)
         reach += (count - 1) * self.hop_length
         if count <= 0 or reach <= start or first >= stop:
             return stop - start, stop - start
-        return max(0, first - start), max(0, stop - reach)
+        # Not `max`: it would ask a symbol for its value.
+        tail: int = torch.sym_max(0, stop - reach)  # type: ignore[no-untyped-call]
+        return max(0, first - start), tail
 
     def _edge(self, count: int) -> tuple[int, int]:
         """Give the first sample that frames see, and where the view of the last frame ends."""

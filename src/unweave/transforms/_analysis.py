@@ -71,9 +71,11 @@ class Analysis:
 
     def rows(self, x: Tensor) -> tuple[Tensor, int]:
         """Give padded signals as rows of a table, and the number of frames of each."""
-        count = self.framing.count(x.shape[-1])
-        flat = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-        return _padded(flat, self.framing, count, self.pad_mode), count
+        framing, length = self.framing, x.shape[-1]
+        flat = x.reshape(math.prod(x.shape[:-1]), length)
+        padded = _padded(flat, framing, framing.count(length), self.pad_mode)
+        # Counted anew in the words of `unfold`, which the compiler knows to be equal.
+        return padded, 1 + (padded.shape[1] - framing.n_fft) // framing.hop_length if length else 0
 
 
 def check_audio(x: Tensor) -> None:
@@ -182,7 +184,9 @@ def _padded(rows: Tensor, framing: Framing, count: int, mode: str) -> Tensor:
             f"a signal of {length} samples is too short to be mirrored by n_fft // 2 = {margin}"
             " samples: use pad_mode='constant', or a smaller n_fft"
         )
-    if margin and rows.numel():
-        rows = pad(rows, (margin, margin), mode=mode)
+    if margin and length:
+        rows = pad(rows, (margin, margin), mode=mode if rows.shape[0] else "constant")
+    if not framing.adds:
+        return rows
     # Silence completes the frame that torch would not have.
     return pad(rows, (0, max(0, framing.span(count) - rows.shape[1])))
