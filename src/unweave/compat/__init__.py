@@ -1,0 +1,1 @@
+"""The names, argument orders and defaults of other packages, over our own functions."""

@@ -1,0 +1,1 @@
+"""nnAudio's layers by their own names."""

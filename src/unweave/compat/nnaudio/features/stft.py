@@ -1,0 +1,445 @@
+"""The short-time Fourier transform and its inverse, by nnAudio's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv1d, pad
+
+from unweave._core.checks import positive_int
+from unweave._core.constants import Constant
+from unweave._core.fourier import in_blocks, synthesise
+from unweave._core.frames import Framing, overlap_add
+from unweave.compat.nnaudio._audio import announced, as_rows, check_common, exporting, extend
+from unweave.compat.nnaudio._basis import Frequencies, Original, cycles, fourier_basis
+from unweave.compat.nnaudio._formats import EPSILON, angle, root
+from unweave.compat.nnaudio._windows import WindowName, scipy_window
+from unweave.errors import ParameterError
+from unweave.transforms._analysis import Analysis, like, single
+
+Finish = Callable[[Tensor, Tensor], Tensor]
+
+
+class STFT(nn.Module):
+    """Give the short-time Fourier transform of audio, as `nnAudio.features.STFT` does.
+
+    The basis is held as nnAudio holds it, in `wsin` and `wcos`, to be trained, replaced or loaded.
+    As long as it is the ordinary Fourier basis, an FFT does the work.
+
+    Args:
+        n_fft: Samples of a frame.
+        win_length: Samples of the window, centred in the frame; `n_fft` if not given.
+        freq_bins: Number of frequencies; `n_fft // 2 + 1` if not given.
+        hop_length: Samples from one frame to the next; a quarter of `win_length` if not given.
+        window: A window by its name in scipy.
+        freq_scale: "no" for those of the FFT; "linear", "log" or "log2" from `fmin` to `fmax`.
+        center: Whether frame t is centred on sample t * hop_length, or starts there.
+        pad_mode: What continues the signal at its ends: "reflect" or "constant".
+        iSTFT: Whether to hold what `inverse` needs.
+        fmin: Lowest frequency in Hz; unused with freq_scale "no".
+        fmax: Where the frequencies end, in Hz; unused with freq_scale "no".
+        sr: Sample rate in Hz.
+        trainable: Whether `wsin` and `wcos` are parameters. Magnitudes are then the root of the
+            power plus 1e-8.
+        output_format: "Complex" (real and imaginary part along a last axis), "Magnitude", or
+            "Phase" in radians.
+        verbose: Whether to print how long the kernels took.
+
+    Raises:
+        ParameterError: A parameter is out of range.
+
+    Example:
+        >>> layer = STFT(n_fft=512, iSTFT=True)
+        >>> spectrogram = layer(torch.zeros(2, 22050))
+        >>> spectrogram.shape, layer.inverse(spectrogram, length=22050).shape
+        (torch.Size([2, 257, 173, 2]), torch.Size([2, 22050]))
+    """
+
+    wsin: Tensor
+    wcos: Tensor
+    window_mask: Tensor
+    kernel_sin_inv: Tensor
+    kernel_cos_inv: Tensor
+
+    def __init__(
+        self,
+        n_fft: int = 2048,
+        win_length: int | None = None,
+        freq_bins: int | None = None,
+        hop_length: int | None = None,
+        window: WindowName = "hann",
+        freq_scale: str = "no",
+        center: bool = True,
+        pad_mode: str = "reflect",
+        iSTFT: bool = False,
+        fmin: float = 50,
+        fmax: float = 6000,
+        sr: float = 22050,
+        trainable: bool = False,
+        output_format: str = "Complex",
+        verbose: bool = False,
+    ) -> None:
+        super().__init__()
+        check_common(pad_mode, output_format)
+        weights, framing = _frames(n_fft, win_length, hop_length, window, center)
+        self.n_fft, self.stride, self.pad_amount = n_fft, framing.hop_length, n_fft // 2
+        self.win_length = n_fft if win_length is None else win_length
+        self.window, self.center, self.pad_mode = window, center, pad_mode
+        self.trainable, self.iSTFT, self.output_format = trainable, iSTFT, output_format
+        self.freq_bins = freq_bins
+        rows = n_fft // 2 + 1 if freq_bins is None else freq_bins
+        scale: Frequencies = (freq_scale, rows, fmin, fmax, sr)
+        bins = cycles(n_fft, rows, freq_scale, fmin, fmax, sr)
+        self.bin_list = bins.tolist()
+        self.bins2freq = (bins * sr / n_fft).tolist()
+        self._analysis = Analysis(framing, pad_mode, Constant(weights))
+        self._by_fft = freq_scale == "no" and rows <= n_fft // 2 + 1
+        self._forward = Original(("wsin", "wcos"), partial(_windowed, weights.float(), *scale))
+        self._inverse = Original(
+            ("kernel_sin_inv", "kernel_cos_inv"), partial(_two_sided, n_fft, *scale)
+        )
+        with announced("STFT kernels", verbose):
+            self._build(weights.float(), scale)
+
+    def _build(self, window: Tensor, scale: Frequencies) -> None:
+        if self.iSTFT:
+            sines, cosines = _two_sided(self.n_fft, *scale)
+            self.register_buffer("kernel_sin_inv", sines)
+            self.register_buffer("kernel_cos_inv", cosines)
+            self._inverse.trust(self)
+        for name, kernels in zip(("wsin", "wcos"), _windowed(window, *scale), strict=True):
+            if self.trainable:
+                self.register_parameter(name, nn.Parameter(kernels))
+            else:
+                self.register_buffer(name, kernels)
+        self.register_buffer("window_mask", window[None, :, None])
+        self._forward.trust(self)
+
+    def forward(self, x: Tensor, output_format: str | None = None) -> Tensor:
+        """Give the spectrogram of audio.
+
+        Args:
+            x: Audio.
+            output_format: "Complex", "Magnitude" or "Phase", instead of the layer's own.
+
+        Returns:
+            The spectrogram.
+
+        Raises:
+            ParameterError: The audio is too short or of another shape, or there is no such format.
+
+        Shape:
+            x: (time), (batch, time) or (batch, 1, time)
+            returns: (batch, freq_bins, frames), with "Complex" (batch, freq_bins, frames, 2)
+
+        Example:
+            >>> STFT(n_fft=256)(torch.zeros(1000), output_format="Magnitude").shape
+            torch.Size([1, 129, 16])
+        """
+        wanted = output_format or self.output_format
+        check_common(self.pad_mode, wanted)
+        epsilon = EPSILON if self.trainable else 0.0
+        finishes: dict[str, Finish | None] = {
+            "Complex": None,
+            "Magnitude": lambda real, imag: root(real.square() + imag.square(), epsilon),
+            "Phase": angle,
+        }
+        return self.finished(x, finishes[wanted])
+
+    def finished(self, x: Tensor, finish: Finish | None, reads: tuple[Tensor, ...] = ()) -> Tensor:
+        """Give what is made of the real and imaginary parts, some frames at a time.
+
+        Args:
+            x: Audio.
+            finish: Turns the two parts, of shape (rows, some frames, freq_bins), into (rows, some
+                frames, k); if None, both are given along a last axis.
+            reads: Other tensors that `finish` reads, which may want a gradient.
+
+        Returns:
+            What was made, contiguous and with the axes of frequency and time exchanged.
+
+        Shape:
+            x: (time), (batch, time) or (batch, 1, time)
+            returns: (batch, k, frames), or (batch, k, frames, 2)
+
+        Example:
+            >>> STFT(n_fft=256).finished(torch.zeros(1000), lambda real, imag: real).shape
+            torch.Size([1, 129, 16])
+        """
+        rows = single(as_rows(x))
+        bins = self.wsin.shape[0]
+        margin = self.pad_amount if self.center else 0
+        count = 1 + (rows.shape[-1] + 2 * margin - self.n_fft) // self.stride
+        if exporting():
+            real, imag = self._convolved(rows)
+            out = torch.stack((real, imag), -1) if finish is None else finish(real, imag)
+        elif self._by_fft and self._forward.holds(self):
+            window = self._analysis.window(rows)
+
+            def transform(frames: Tensor) -> Tensor:
+                spectra: Tensor = torch.fft.rfft(frames * window)[..., :bins]
+                return (
+                    spectra if finish is None else finish(*torch.view_as_real(spectra).unbind(-1))
+                )
+
+            out = self._framewise(rows, transform, reads)
+        else:
+            kernels = torch.cat((self.wcos, -self.wsin))[:, 0].T.to(rows)
+
+            def product(frames: Tensor) -> Tensor:
+                real, imag = torch.split(frames @ kernels, bins, -1)
+                return torch.complex(real, imag) if finish is None else finish(real, imag)
+
+            out = self._framewise(rows, product, (kernels, *reads))
+        out = out[:, :count].transpose(1, 2).contiguous()
+        return like(torch.view_as_real(out) if out.is_complex() else out, x)
+
+    def _framewise(
+        self, rows: Tensor, work: Callable[[Tensor], Tensor], reads: tuple[Tensor, ...]
+    ) -> Tensor:
+        padded, count = self._analysis.rows(rows)
+        return in_blocks(padded, self._analysis.framing, count, work, reads)
+
+    def _convolved(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Give both parts by convolution, which every runtime has."""
+        padded = extend(rows, self.pad_amount, self.pad_mode) if self.center else rows
+        signal = padded[:, None]
+        real = conv1d(signal, self.wcos.to(rows), stride=self.stride)
+        imag = conv1d(signal, self.wsin.to(rows), stride=self.stride)
+        return real.mT, -imag.mT
+
+    def inverse(
+        self,
+        X: Tensor,
+        onesided: bool = True,
+        length: int | None = None,
+        refresh_win: bool = True,
+    ) -> Tensor:
+        """Restore audio from a complex spectrogram.
+
+        Args:
+            X: Spectrogram in the format "Complex".
+            onesided: Whether it has `n_fft // 2 + 1` frequencies, or all `n_fft`.
+            length: Samples wanted; by default, up to the centre of the last frame.
+            refresh_win: Unused: the overlap of the windows is always that of `X`.
+
+        Returns:
+            The audio.
+
+        Raises:
+            ParameterError: The layer was built without iSTFT=True, or `X` has another shape.
+
+        Shape:
+            X: (batch, freq, frames, 2)
+            returns: (batch, length)
+
+        Example:
+            >>> layer = STFT(n_fft=256, iSTFT=True)
+            >>> layer.inverse(layer(torch.ones(1, 1000)), length=1000).mean()
+            tensor(1.)
+        """
+        if not self.iSTFT:
+            raise ParameterError("inverse needs a layer that was built with iSTFT=True")
+        kernels = None
+        if not (self._by_fft and self._inverse.holds(self)):
+            kernels = self.kernel_sin_inv[:, 0, :, 0], self.kernel_cos_inv[:, 0, :, 0]
+        window = self.window_mask.flatten()
+        return _restored(X, self._analysis.framing, window, kernels, onesided, length)
+
+
+class iSTFT(nn.Module):
+    """Restore audio from a complex spectrogram, as `nnAudio.features.iSTFT` does.
+
+    The basis and the window may be trained. With a freq_scale other than "no" this is no inverse,
+    neither here nor in nnAudio.
+
+    Args:
+        n_fft: Samples of a frame.
+        win_length: Samples of the window, centred in the frame; `n_fft` if not given.
+        freq_bins: Unused: the basis always has `n_fft` rows.
+        hop_length: Samples from one frame to the next; a quarter of `win_length` if not given.
+        window: The window of the analysis, by its name in scipy.
+        freq_scale: "no", "linear", "log" or "log2".
+        center: Whether frame t is centred on sample t * hop_length, or starts there.
+        fmin: Lowest frequency in Hz; unused with freq_scale "no".
+        fmax: Where the frequencies end, in Hz; unused with freq_scale "no".
+        sr: Sample rate in Hz.
+        trainable_kernels: Whether `kernel_sin` and `kernel_cos` are parameters.
+        trainable_window: Whether `window_mask` is a parameter.
+        verbose: Whether to print how long the kernels took.
+        refresh_win: Unused: the overlap of the windows is always that of the input.
+
+    Raises:
+        ParameterError: A parameter is out of range.
+
+    Example:
+        >>> spectrogram = STFT(n_fft=256)(torch.ones(1, 1000))
+        >>> iSTFT(n_fft=256)(spectrogram, onesided=True, length=1000).mean()
+        tensor(1.)
+    """
+
+    kernel_sin: Tensor
+    kernel_cos: Tensor
+    window_mask: Tensor
+
+    def __init__(
+        self,
+        n_fft: int = 2048,
+        win_length: int | None = None,
+        freq_bins: int | None = None,
+        hop_length: int | None = None,
+        window: WindowName = "hann",
+        freq_scale: str = "no",
+        center: bool = True,
+        fmin: float = 50,
+        fmax: float = 6000,
+        sr: float = 22050,
+        trainable_kernels: bool = False,
+        trainable_window: bool = False,
+        verbose: bool = False,
+        refresh_win: bool = True,
+    ) -> None:
+        super().__init__()
+        _, self._framing = _frames(n_fft, win_length, hop_length, window, center)
+        self.n_fft, self.stride, self.pad_amount = n_fft, self._framing.hop_length, n_fft // 2
+        self.win_length = n_fft if win_length is None else win_length
+        self.center, self.refresh_win = center, refresh_win
+        build = partial(_all_rows, n_fft, freq_scale, n_fft, fmin, fmax, sr)
+        self._by_fft = freq_scale == "no"
+        self._kernels = Original(("kernel_sin", "kernel_cos"), build)
+        with announced("iSTFT kernels", verbose):
+            for name, kernels in zip(("kernel_sin", "kernel_cos"), build(), strict=True):
+                if trainable_kernels:
+                    self.register_parameter(name, nn.Parameter(kernels))
+                else:
+                    self.register_buffer(name, kernels)
+        self._kernels.trust(self)
+        mask = torch.from_numpy(scipy_window(window, self.win_length)).float()[None, :, None]
+        if trainable_window:
+            self.register_parameter("window_mask", nn.Parameter(mask))
+        else:
+            self.register_buffer("window_mask", mask)
+
+    def forward(
+        self,
+        X: Tensor,
+        onesided: bool = False,
+        length: int | None = None,
+        refresh_win: bool | None = None,
+    ) -> Tensor:
+        """Restore audio from a complex spectrogram.
+
+        Args:
+            X: Spectrogram in the format "Complex".
+            onesided: Whether it has `n_fft // 2 + 1` frequencies, or all `n_fft`.
+            length: Samples wanted; by default, up to the centre of the last frame.
+            refresh_win: Unused: the overlap of the windows is always that of `X`.
+
+        Returns:
+            The audio, in the dtype of `X`.
+
+        Raises:
+            ParameterError: `X` has another shape.
+
+        Shape:
+            X: (batch, freq, frames, 2)
+            returns: (batch, length)
+
+        Example:
+            >>> iSTFT(n_fft=256)(torch.zeros(1, 256, 5, 2)).shape
+            torch.Size([1, 256])
+        """
+        kernels = None
+        if not (self._by_fft and self._kernels.holds(self)):
+            kernels = self.kernel_sin[:, 0, :, 0], self.kernel_cos[:, 0, :, 0]
+        before = (self.n_fft - self.win_length) // 2
+        window = pad(self.window_mask.flatten(), (before, self.n_fft - self.win_length - before))
+        return _restored(X, self._framing, window, kernels, onesided, length)
+
+
+def _frames(
+    n_fft: int, win_length: int | None, hop_length: int | None, window: WindowName, center: bool
+) -> tuple[Tensor, Framing]:
+    """Check the parameters of frames; give their window in float64, and their places."""
+    n_fft = positive_int("n_fft", n_fft)
+    size = n_fft if win_length is None else positive_int("win_length", win_length)
+    hop = max(1, size // 4) if hop_length is None else positive_int("hop_length", hop_length)
+    if size > n_fft:
+        raise ParameterError(f"win_length={size} must not be longer than n_fft={n_fft}")
+    before = (n_fft - size) // 2
+    weights = torch.from_numpy(scipy_window(window, size))
+    weights = pad(weights, (before, n_fft - size - before))
+    return weights, Framing(weights, hop, bool(center))
+
+
+def _rows(
+    n_fft: int, freq_scale: str, freq_bins: int, fmin: float, fmax: float, sr: float
+) -> tuple[Tensor, Tensor]:
+    return fourier_basis(cycles(n_fft, freq_bins, freq_scale, fmin, fmax, sr), n_fft)
+
+
+def _windowed(window: Tensor, *scale: *Frequencies) -> tuple[Tensor, Tensor]:
+    """Build `wsin` and `wcos`."""
+    sines, cosines = _rows(len(window), *scale)
+    return sines.mul_(window)[:, None], cosines.mul_(window)[:, None]
+
+
+def _two_sided(n_fft: int, *scale: *Frequencies) -> tuple[Tensor, Tensor]:
+    """Build `kernel_sin_inv` and `kernel_cos_inv`: the rows of the analysis and their mirror."""
+    sines, cosines = _rows(n_fft, *scale)
+    sines = torch.cat((sines, -sines[1:-1].flip(0)))
+    cosines = torch.cat((cosines, cosines[1:-1].flip(0)))
+    return sines[:, None, :, None], cosines[:, None, :, None]
+
+
+def _all_rows(n_fft: int, *scale: *Frequencies) -> tuple[Tensor, Tensor]:
+    """Build `kernel_sin` and `kernel_cos` of the inverse."""
+    sines, cosines = _rows(n_fft, *scale)
+    return sines[:, None, :, None], cosines[:, None, :, None]
+
+
+def _restored(
+    X: Tensor,
+    framing: Framing,
+    window: Tensor,
+    kernels: tuple[Tensor, Tensor] | None,
+    onesided: bool,
+    length: int | None,
+) -> Tensor:
+    """Overlap and add the inverse transforms of frames, made by kernels or else by the FFT."""
+    n_fft = framing.n_fft
+    bins = n_fft // 2 + 1 if onesided else n_fft
+    if X.ndim != 4 or X.shape[1] != bins or X.shape[3] != 2 or not X.is_floating_point():
+        raise ParameterError(
+            f"X of shape {tuple(X.shape)} must be a spectrogram (batch, {bins}, frames, 2) in the"
+            f" format 'Complex' (onesided={onesided}); magnitudes need Griffin_Lim"
+        )
+    spec = torch.view_as_complex(single(X).contiguous()).mT
+    window = window.to(spec.real)
+    start = framing.margin
+    stop = framing.span(X.shape[2])
+    stop = stop - start if length is None else min(stop, start + length)
+    envelope = framing.envelope(X.shape[2], dtype=window.dtype, window=window)[start:stop]
+    # Where no window sees a sample it stays as it is, which is near zero.
+    envelope = torch.where(envelope > 1e-10, envelope, 1.0)
+    if kernels is None:
+        samples = synthesise(_one_sided(spec, n_fft, onesided), framing, window, envelope, start)
+    else:
+        if onesided:
+            spec = torch.cat((spec, spec[..., 1 : n_fft - n_fft // 2].flip(-1).conj()), -1)
+        sines, cosines = (kernel.T.to(window) for kernel in kernels)
+        frames = (spec.real @ cosines - spec.imag @ sines) * (window / n_fft)
+        samples = overlap_add(frames, framing.hop_length)[:, start:stop] / envelope
+    return like(samples, X)
+
+
+def _one_sided(spec: Tensor, n_fft: int, onesided: bool) -> Tensor:
+    """Give the frequencies up to Nyquist of the spectra of the real parts of frames."""
+    if onesided:
+        return spec
+    # The real part of an inverse transform is that of (X[k] + conj X[-k]) / 2.
+    mirrored = spec.flip(-1).roll(1, -1).conj()
+    return ((spec + mirrored) / 2)[..., : n_fft // 2 + 1]
