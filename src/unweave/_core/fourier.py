@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from unweave._core.forms import is_traced, is_transformed, needs_plain_form
 from unweave._core.frames import Framing, add_frames, blocks, overlap_add
+from unweave._core.memory import fresh
 
 Finish = Callable[[Tensor], Tensor]
 # Frames that training would keep before their spectra are made anew in the backward pass instead.
@@ -130,7 +131,7 @@ def in_blocks(
     if followed or needs_plain_form(padded, *reads):
         return work(frames)
     first = work(frames[:1, :1])
-    out = first.new_empty(len(padded), count, *first.shape[2:])
+    out = fresh(first, len(padded), count, *first.shape[2:])
     for row, frame in blocks(len(padded), count, framing.n_fft):
         out[row, frame] = work(frames[row, frame])
     return out
@@ -203,7 +204,7 @@ def synthesise(
         return overlap_add(frames, framing.hop_length)[:, start:stop] / envelope
     hop, reach = framing.hop_length, -(-framing.n_fft // framing.hop_length) - 1
     rows, count = spectra.shape[:2]
-    out = spectra.new_empty(rows, len(envelope), dtype=window.dtype)
+    out = fresh(window, rows, len(envelope))
     carry = window
     for row, frame in blocks(rows, count, framing.n_fft):
         frames = torch.fft.irfft(spectra[row, frame], framing.n_fft).mul_(window)

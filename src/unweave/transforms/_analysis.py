@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from unweave._core.checks import positive_int
 from unweave._core.constants import Constant
-from unweave._core.forms import is_traced
+from unweave._core.forms import is_traced, needs_plain_form
 from unweave._core.fourier import Finish, analyse, in_blocks
 from unweave._core.frames import Framing
 from unweave._core.windows import Window, get_window
@@ -106,10 +106,10 @@ def like(result: Tensor, x: Tensor) -> Tensor:
 
 def power(spectra: Tensor) -> Tensor:
     """Give |z|^2, with gradients that are finite everywhere."""
-    parts = torch.view_as_real(spectra)
+    squares = torch.view_as_real(spectra).square()
     if is_traced(spectra) or torch.compiler.is_compiling():
-        return parts.square().sum(-1)
-    return torch.addcmul(parts[..., 0].square(), parts[..., 1], parts[..., 1])
+        return squares.sum(-1)
+    return squares[..., 0] + squares[..., 1]  # seven times as fast as `sum` over two numbers
 
 
 def magnitude(spectra: Tensor) -> Tensor:
@@ -185,8 +185,21 @@ def _padded(rows: Tensor, framing: Framing, count: int, mode: str) -> Tensor:
             " samples: use pad_mode='constant', or a smaller n_fft"
         )
     if margin and length:
-        rows = pad(rows, (margin, margin), mode=mode if rows.shape[0] else "constant")
+        rows = _continued(rows, margin, mode if rows.shape[0] else "constant")
     if not framing.adds:
         return rows
     # Silence completes the frame that torch would not have.
     return pad(rows, (0, max(0, framing.span(count) - rows.shape[1])))
+
+
+def _continued(rows: Tensor, margin: int, mode: str) -> Tensor:
+    """Continue signals at both ends by `margin` samples."""
+    if mode != "reflect" or needs_plain_form(rows):
+        return pad(rows, (margin, margin), mode=mode)
+    # torch mirrors in several times the time that copying takes.
+    length = rows.shape[1]
+    out = rows.new_empty(len(rows), length + 2 * margin)
+    out[:, margin:-margin] = rows
+    out[:, :margin] = rows[:, 1 : margin + 1].flip(1)
+    out[:, -margin:] = rows[:, length - margin - 1 : length - 1].flip(1)
+    return out
