@@ -1,0 +1,113 @@
+"""The Module behind all spectrograms in bands: what may be trained, and how it is run."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unweave._core.fourier import rfft
+from unweave.transforms._analysis import Analysis, check_audio, like
+from unweave.transforms._bank import (
+    Bank,
+    bank_spectrogram,
+    energies,
+    non_negative_weights,
+    product,
+)
+
+
+class BankLayer(nn.Module):
+    """Sum the energies of short-time spectra in bands.
+
+    Args:
+        plan: The short-time analysis.
+        bank: The filter bank.
+        exponent: Of the magnitudes, before they are summed.
+        weights: Name of the parameter that holds trained weights; None if they are not trained.
+        trainable_STFT: Whether the windowed cosines and sines of the analysis are trained.
+
+    Example:
+        >>> from unweave.transforms._analysis import analysis
+        >>> plan = analysis(4, 2, None, "ones", True, "constant")
+        >>> BankLayer(plan, Bank(torch.ones(1, 3)), 2.0)(torch.ones(4)).shape
+        torch.Size([1, 3])
+    """
+
+    def __init__(
+        self,
+        plan: Analysis,
+        bank: Bank,
+        exponent: float,
+        *,
+        weights: str | None = None,
+        trainable_STFT: bool = False,
+    ) -> None:
+        super().__init__()
+        self._plan, self._bank, self._weights = plan, bank, weights
+        self.n_fft, self.hop_length = plan.framing.n_fft, plan.framing.hop_length
+        self.center, self.pad_mode, self.power = plan.framing.center, plan.pad_mode, exponent
+        dtype = torch.get_default_dtype()
+        if weights is not None:
+            setattr(self, weights, nn.Parameter(bank.copy().to(dtype)))
+        if trainable_STFT:
+            cosines, sines = _basis(plan)
+            self.wcos, self.wsin = nn.Parameter(cosines.to(dtype)), nn.Parameter(sines.to(dtype))
+        self.trainable_STFT = trainable_STFT
+
+    @property
+    def filter_bank(self) -> Tensor:
+        """The weights that are used, of shape (bands, bins): never negative."""
+        weights = self._trained_weights()
+        return self._bank.copy() if weights is None else weights
+
+    def _trained_weights(self) -> Tensor | None:
+        if self._weights is None:
+            return None
+        trained: Tensor = getattr(self, self._weights)
+        return non_negative_weights(trained)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give the energies of audio in the bands.
+
+        Args:
+            x: Audio.
+
+        Returns:
+            Energies.
+
+        Shape:
+            x: (..., time)
+            returns: (..., bands, frames)
+        """
+        check_audio(x)
+        weights = self._trained_weights()
+        if weights is None and not self.trainable_STFT:
+            return like(bank_spectrogram(x, self._plan, self._bank, self.power), x)
+        double = torch.float64 if x.dtype == torch.float64 else torch.float32
+        weights = None if weights is None else weights.to(double)
+        basis = torch.cat([self.wcos, -self.wsin]).to(double) if self.trainable_STFT else None
+
+        def work(frames: Tensor) -> Tensor:
+            found = energies(self._spectra(frames, basis), self.power)
+            return self._bank(found) if weights is None else product(found, weights.T)
+
+        reads = tuple(tensor for tensor in (weights, basis) if tensor is not None)
+        return like(self._plan.frames(x, work, reads), x)
+
+    def _spectra(self, frames: Tensor, basis: Tensor | None) -> Tensor:
+        if basis is None:
+            return rfft(frames * self._plan.window(frames))
+        parts = product(frames, basis.T)
+        real, imaginary = parts.chunk(2, -1)
+        return torch.complex(real, imaginary)
+
+
+def _basis(plan: Analysis) -> tuple[Tensor, Tensor]:
+    """Give the windowed cosines and sines of all bins, (n_fft // 2 + 1, n_fft), in float64."""
+    n_fft = plan.framing.n_fft
+    time = torch.arange(n_fft, dtype=torch.float64)
+    # Whole turns are left out in integers, where nothing is rounded.
+    turns = (torch.arange(n_fft // 2 + 1)[:, None] * torch.arange(n_fft)) % n_fft
+    angles = turns * (2 * torch.pi / n_fft)
+    window = plan.window.values.to(time)
+    return angles.cos() * window, angles.sin() * window
