@@ -1,17 +1,40 @@
-"""Runs the plan of a constant-Q transform on signals: one matrix product an octave."""
+"""Runs the plan of a constant-Q transform on signals, and its adjoint: a matrix product an octave.
+
+Where nothing follows the operations, frames are cut from the signal a few at a time and what is
+wanted of them is written into place. Autograd on the CPU does the same with the explicit adjoint as
+its gradient. Compilers, vmap, accelerators and trained filters get plain tensor operations.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from unweave._core.forms import needs_plain_form
+from unweave._core.forms import is_traced, is_transformed, needs_plain_form
 from unweave._core.fourier import Finish, in_blocks
-from unweave._core.frames import Framing
+from unweave._core.frames import Framing, blocks, overlap_add
 from unweave.errors import ParameterError
 from unweave.transforms._cq_plan import Plan
-from unweave.transforms._decimate import decimate
+from unweave.transforms._decimate import cut, decimate, interpolate
+
+_LEAST_HOP = 64  # samples between frames whose overlap-add is quick
+
+
+@dataclass(frozen=True, eq=False)
+class _Octave:
+    """What one stage works on: its filters, and frames centred `margin` samples on."""
+
+    rows: Tensor
+    weights: Tensor
+    hop_length: int
+    margin: int
+    count: int
+    bins: slice
 
 
 def filterbank(
@@ -40,33 +63,143 @@ def filterbank(
     Shape:
         rows: (rows, time)
         returns: (rows, frames, bins)
+
+    Example:
+        >>> from unweave.transforms._cq_kernels import Bins
+        >>> from unweave.transforms._cq_plan import plan
+        >>> made = plan(Bins(22050, None, 84, 12), 512, "auto")
+        >>> filterbank(torch.zeros(2, 22050), made).shape
+        torch.Size([2, 44, 84])
     """
 
-    def values(products: Tensor) -> Tensor:
-        spectra = torch.view_as_complex(products.unflatten(-1, (-1, 2)))
-        return spectra if finish is None else finish(spectra)
+    def finished(products: Tensor) -> Tensor:
+        values = torch.view_as_complex(products.unflatten(-1, (-1, 2)))
+        return values if finish is None else finish(values)
 
-    count = plan.count(rows.shape[-1])
-    if plan.factor > 1:
-        rows = decimate(rows, plan.factor)
-    parts = []
+    octaves = _octaves(rows, plan, pad_mode, kernels)
+    if needs_plain_form(rows, *kernels):
+        return torch.cat([finished(_products(octave)) for octave in octaves][::-1], -1)
+    first = finished(rows.new_zeros(1, 1, 2))
+    out = first.new_empty(len(rows), plan.count(rows.shape[-1]), plan.n_bins)
+    for octave in octaves:
+        for row, frame in blocks(len(rows), octave.count, len(octave.weights)):
+            out[row, frame, octave.bins] = finished(_block(octave, row, frame))
+    return out
+
+
+def adjoint(values: Tensor, plan: Plan, length: int) -> Tensor:
+    """Apply the adjoint of `filterbank` with silence beyond the signal's ends.
+
+    Args:
+        values: Complex values of all bins at all frames.
+        plan: The stages of the transform.
+        length: Samples of the signals.
+
+    Returns:
+        The signals v for which sum(v * x) = Re sum(conj(values) * filterbank(x)) whatever x.
+
+    Shape:
+        values: (rows, frames, bins)
+        returns: (rows, length)
+
+    Example:
+        >>> from unweave.transforms._cq_kernels import Bins
+        >>> from unweave.transforms._cq_plan import plan
+        >>> made = plan(Bins(22050, None, 84, 12), 512, "auto")
+        >>> adjoint(torch.zeros(2, 44, 84, dtype=torch.complex64), made, 22050).shape
+        torch.Size([2, 22050])
+    """
+    lengths = [-(-length // 2 ** len(plan.steps))]
+    for stage in plan.stages[:-1]:
+        lengths.append(-(-lengths[-1] // 2 ** len(stage.steps)))
+    parts = torch.view_as_real(values).flatten(-2)
+    low, total = 0, None
+    for stage, longer in zip(reversed(plan.stages), reversed(lengths), strict=True):
+        weights = stage.kernels(parts)
+        high = low + weights.shape[1]
+        margin = stage.n_fft // 2
+        part = _project_back(parts[..., low:high], weights, stage.hop_length, margin, longer)
+        total = part if total is None else part + interpolate(total, stage.steps, longer)
+        low = high
+    assert total is not None  # a plan has stages
+    return interpolate(total, plan.steps, length)
+
+
+def _octaves(
+    rows: Tensor, plan: Plan, pad_mode: str, kernels: tuple[Tensor, ...]
+) -> Iterator[_Octave]:
+    """Give the work of each stage in turn, decimating the signal in between."""
+    count, stop = plan.count(rows.shape[-1]), plan.n_bins
+    rows = decimate(rows, plan.steps)
     for index, stage in enumerate(plan.stages):
         weights = kernels[index].to(rows) if kernels else stage.kernels(rows)
-        padded = _padded(rows, stage.n_fft // 2, pad_mode)
-        framing = Framing(weights[:, 0], stage.hop_length, center=False)
-        parts.append(
-            in_blocks(padded, framing, count, lambda f, w=weights: values(f @ w), (weights,))
-        )
-        if stage.halve:
-            rows = decimate(rows, 2)
-    return torch.cat(parts[::-1], -1)
+        start = stop - weights.shape[1] // 2
+        margin, source = stage.n_fft // 2, rows
+        if pad_mode != "constant":
+            source, margin = _padded(rows, margin, pad_mode), 0
+        yield _Octave(source, weights, stage.hop_length, margin, count, slice(start, stop))
+        rows, stop = decimate(rows, stage.steps), start
 
 
 def _padded(rows: Tensor, margin: int, mode: str) -> Tensor:
     if mode == "reflect" and rows.shape[-1] <= margin:
         raise ParameterError(
-            f"a signal of {rows.shape[-1]} samples (where it is analysed) is too short to be"
-            f" mirrored by the {margin} samples that half the longest filter needs: use"
-            " pad_mode='constant', or a longer signal"
+            f"a signal of {rows.shape[-1]} samples, at the rate of its octave, is too short to be"
+            f" mirrored by half a filter, {margin} samples: use pad_mode='constant', or more audio"
         )
     return pad(rows, (margin, margin), mode=mode)
+
+
+def _products(octave: _Octave) -> Tensor:
+    """Multiply all frames by the filters in a form that can be followed."""
+    rows, weights, margin = octave.rows, octave.weights, octave.margin
+    explicit = not (torch.compiler.is_compiling() or is_transformed() or is_traced(weights))
+    if explicit and rows.device.type == "cpu":
+        projected: Tensor = _Project.apply(rows, weights, octave)
+        return projected
+    framing = Framing(weights[:, 0], octave.hop_length, center=False)
+    padded = pad(rows, (margin, margin))
+    return in_blocks(padded, framing, octave.count, lambda frames: frames @ weights, (weights,))
+
+
+def _block(octave: _Octave, row: slice, frame: slice) -> Tensor:
+    """Multiply some frames by the filters."""
+    hop, n_fft = octave.hop_length, len(octave.weights)
+    start = frame.start * hop - octave.margin
+    stop = (frame.stop - 1) * hop - octave.margin + n_fft
+    return cut(octave.rows[row], start, stop).unfold(1, n_fft, hop) @ octave.weights
+
+
+class _Project(torch.autograd.Function):
+    """Products of frames and filters, whose gradient is `_project_back`."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weights: Tensor, octave: _Octave) -> Tensor:
+        ctx.save_for_backward(weights)
+        ctx.numbers = octave.hop_length, octave.margin, rows.shape[1]
+        ctx.count = octave.count
+        out = rows.new_empty(len(rows), octave.count, weights.shape[1])
+        for row, frame in blocks(len(rows), octave.count, len(weights)):
+            out[row, frame] = _block(octave, row, frame)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (weights,) = ctx.saved_tensors
+        return _project_back(gradient, weights, *ctx.numbers), None, None
+
+
+def _project_back(parts: Tensor, weights: Tensor, hop: int, margin: int, length: int) -> Tensor:
+    """Add up the filters weighted by values: the adjoint of the products of frames and filters."""
+    # Filters of several frames are joined into one, so that fewer and longer pieces overlap.
+    group = -(-_LEAST_HOP // hop)
+    shifted = [pad(weights, (0, 0, i * hop, (group - 1 - i) * hop)) for i in range(group)]
+    joined, step = torch.cat(shifted, 1).mT, group * hop
+    parts = pad(parts, (0, 0, 0, -parts.shape[1] % group)).unflatten(1, (-1, group)).flatten(2)
+    count, span = parts.shape[1], joined.shape[1]
+    reach = -(-span // step) - 1
+    out = parts.new_zeros(len(parts), max(margin + length, (count + reach) * step))
+    for row, frame in blocks(len(parts), count, span):
+        start, stop = frame.start * step, (frame.stop + reach) * step
+        out[row, start:stop] += overlap_add(parts[row, frame] @ joined, step)
+    return out[:, margin : margin + length]

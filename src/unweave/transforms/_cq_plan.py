@@ -1,8 +1,8 @@
 """How a constant-Q transform is computed: which filters meet which decimated signal at which hop.
 
-Both algorithms are the same list of stages, one an octave from the top. Downsampling [Schoerkhuber2010]
-halves the rate of the signal after each stage, as long as the hop stays whole, so that every octave
-costs as little as the top one; the direct algorithm [Brown1992] does not.
+Both algorithms are the same list of stages, one an octave from the top. The downsampling algorithm
+[Schoerkhuber2010] halves the rate of the signal after each stage, as long as the hop stays whole,
+so that every octave costs as little as the top one; the direct algorithm [Brown1992] does not.
 
 References:
     [Brown1992] An efficient algorithm for the calculation of a constant Q transform, JASA 92(5).
@@ -20,8 +20,8 @@ import torch
 
 from unweave._core.arrays import NumpyArray
 from unweave._core.constants import Constant
-from unweave.transforms import _decimate
 from unweave.transforms._cq_kernels import Bins, responses
+from unweave.transforms._soxr_filters import FACTORS, Halving, halvings
 
 ALGORITHMS = ("auto", "direct", "downsample")
 NORMALIZATIONS = ("librosa", "convolutional", "wrap")
@@ -35,12 +35,12 @@ class Stage:
         kernels: Filters in time, of shape (n_fft, 2 * bins): real and imaginary parts in turn. The
             product of a frame with them gives the values of the bins in the same order.
         hop_length: Samples from one frame to the next, at the rate of the stage's signal.
-        halve: Whether the next stage's signal is this one's at half its rate.
+        steps: How the next stage's signal is made of this one: at half its rate, or unchanged.
     """
 
     kernels: Constant
     hop_length: int
-    halve: bool
+    steps: tuple[Halving, ...] = ()
 
     @property
     def n_fft(self) -> int:
@@ -54,11 +54,11 @@ class Plan:
 
     Args:
         stages: The octaves, from the top.
-        factor: By how much the rate is lowered before the first stage.
+        steps: How the first stage's signal is made of the audio: at a lower rate, or unchanged.
     """
 
     stages: tuple[Stage, ...]
-    factor: int = 1
+    steps: tuple[Halving, ...] = ()
 
     @property
     def n_bins(self) -> int:
@@ -67,22 +67,22 @@ class Plan:
 
     def count(self, length: int) -> int:
         """Give the number of frames of a signal of `length` samples."""
-        return 1 + -(-length // self.factor) // self.stages[0].hop_length
+        return 1 + -(-length // 2 ** len(self.steps)) // self.stages[0].hop_length
 
 
-def stage(kernels: NumpyArray, hop_length: int, halve: bool = False) -> Stage:
+def stage(kernels: NumpyArray, hop_length: int, steps: tuple[Halving, ...] = ()) -> Stage:
     """Make a stage of complex filters.
 
     Args:
         kernels: Complex filters of shape (bins, n_fft); a bin's value is the sum of a frame times
             its row.
         hop_length: Samples from one frame to the next.
-        halve: Whether the next stage's signal has half the rate.
+        steps: How the next stage's signal is made of this one.
     """
     parts = np.stack([kernels.real, kernels.imag], axis=1).reshape(-1, kernels.shape[1])
     with torch.inference_mode(False):  # what inference makes, training could not use
         values = torch.from_numpy(np.ascontiguousarray(parts.T, dtype=np.float64))
-    return Stage(Constant(values), hop_length, halve)
+    return Stage(Constant(values), hop_length, steps)
 
 
 @lru_cache(maxsize=16)
@@ -111,10 +111,10 @@ def plan(
         kernels = responses(bins, choice, rate) * change[:, None]
         stop = choice.start
         halve = downsample and hop % 2 == 0 and stop > 0
-        stages.append(stage(kernels, hop, halve))
+        stages.append(stage(kernels, hop, halvings(2 if halve else 1)))
         if halve:
             rate, hop = rate / 2, hop // 2
-    return Plan(tuple(stages), factor)
+    return Plan(tuple(stages), halvings(factor))
 
 
 def _gains(lengths: NumpyArray, normalization: str, scale: bool) -> NumpyArray:
@@ -130,5 +130,5 @@ def _early_factor(bins: Bins, hop_length: int, octaves: int) -> int:
     room = math.ceil(math.log2(nyquist / bins.cutoff)) - 2
     twos = (hop_length & -hop_length).bit_length() - 1
     count = min(max(0, room), max(0, twos - octaves + 1))
-    factor: int = min(2**count, _decimate.FACTORS[-1])
+    factor: int = min(2**count, FACTORS[-1])
     return factor

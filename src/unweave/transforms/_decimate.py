@@ -1,113 +1,32 @@
-"""Lowers the sample rate by a power of two with the very filters of soxr's quality HQ.
+"""Lowers the sample rate by a power of two, equal to soxr's quality HQ, and its adjoint.
 
-soxr, which librosa resamples with, filters with linear phase and takes the signal for silent beyond
-its ends. A factor of 2 is one filter, a windowed sinc that passes 0.92 of the new Nyquist frequency
-and stops at 0.997 of it:
-
-    h[n] = c sinc(c n) kaiser(n; half, beta),   c = 0.478436,   |n| < half
-
-Larger factors begin with cheap half-band filters, whose even taps but the middle one are zero, and
-end with such a filter. What a half-band filter gives before the first sample is dropped, what it
-gives behind the last is not. All numbers were found by least squares from soxr's responses to
-impulses, which they match to 2e-7 of the peak.
+A few dozen outputs at once are one matrix product: the form that compilers, vmap and accelerators
+like. The CPU filters by the Fourier transform of overlapping blocks (overlap-save), of which only
+the frequencies that survive are transformed back; their gradient is the same the other way round.
 """
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from unweave._core.arrays import NumpyArray
-from unweave._core.constants import Constant
+from unweave._core.forms import is_traced, is_transformed
+from unweave._core.frames import blocks, overlap_add
+from unweave.transforms._soxr_filters import BLOCK, OUTPUTS, Halving
 
-_CUTOFF = 0.4784359
-# factor: half-length and kaiser beta of the last filter
-_LAST = {
-    2: (194.5, 13.04004),
-    4: (204.5, 13.71121),
-    8: (210.5, 14.10419),
-    16: (214.5, 14.38319),
-    32: (216.5, 14.59968),
-    64: (220.5, 14.77664),
-    128: (222.5, 14.92630),
-    256: (224.5, 15.05597),
-    512: (224.5, 15.17037),
-    1024: (226.5, 15.27260),
-}
-FACTORS = tuple(_LAST)
-# Taps 1, 3, 5... of the half-band filters, for factors up to 8 and above; tap 0 is one half.
-_HALF_BAND = (
-    (0.31154654, -0.08734494, 0.03681444, -0.01518917, 0.00545409, -0.00156442, 3.1818e-4, -3.48e-5),
-    (0.31227035, -0.08922154, 0.03913969, -0.01725053, 0.00685895, -0.00230453, 6.0963e-4, -1.132e-4, 1.118e-5),
-)  # fmt: skip
-_OUTPUTS = 64  # columns of a matrix: more of them cost zeros, fewer of them copies
+_SHORT = BLOCK // 8  # outputs below which blocks would be mostly silence
 
 
-@lru_cache(maxsize=16)
-def last_taps(factor: int) -> NumpyArray:
-    """Give the filter before the last halving.
-
-    Args:
-        factor: A power of two from 2 to 1024, that of the whole conversion.
-
-    Returns:
-        An odd number of symmetric taps in float64, of sum 1.
-
-    Example:
-        >>> last_taps(2).shape, round(float(last_taps(2).sum()), 6)
-        ((389,), 1.0)
-    """
-    half, beta = _LAST[factor]
-    n = np.arange(1 - math.ceil(half), math.ceil(half))
-    window = np.i0(beta * np.sqrt(1 - (n / half) ** 2)) / np.i0(beta)
-    kernel: NumpyArray = _CUTOFF * np.sinc(_CUTOFF * n) * window
-    return kernel
-
-
-@lru_cache(maxsize=2)
-def half_band_taps(long: bool) -> NumpyArray:
-    """Give the filter before a halving that is not the last.
-
-    Args:
-        long: Whether the whole conversion is by more than 8.
-
-    Returns:
-        An odd number of symmetric taps in float64, of sum 1.
-
-    Example:
-        >>> half_band_taps(False).shape
-        (31,)
-    """
-    side = np.array(_HALF_BAND[long])
-    kernel = np.zeros(4 * len(side) - 1)
-    middle = 2 * len(side) - 1
-    kernel[middle] = 0.5
-    kernel[middle + 1 :: 2] = kernel[middle - 1 :: -2] = side * (0.25 / side.sum())
-    return kernel
-
-
-@lru_cache(maxsize=16)
-def _matrix(factor: int, last: bool) -> Constant:
-    """Give the matrix that turns a stretch of a signal into `_OUTPUTS` samples at half its rate."""
-    kernel = last_taps(factor) if last else half_band_taps(factor > 8)
-    out = np.zeros((len(kernel) + 2 * (_OUTPUTS - 1), _OUTPUTS))
-    for column in range(_OUTPUTS):
-        out[2 * column : 2 * column + len(kernel), column] = kernel
-    with torch.inference_mode(False):  # what inference makes, training could not use
-        return Constant(torch.from_numpy(out))
-
-
-def decimate(rows: Tensor, factor: int) -> Tensor:
-    """Lower the sample rate as soxr's quality HQ does.
+def decimate(rows: Tensor, steps: tuple[Halving, ...]) -> Tensor:
+    """Lower the sample rate.
 
     Args:
         rows: Real signals, float32 or float64.
-        factor: A power of two from 2 to 1024.
+        steps: The `halvings` of a factor.
 
     Returns:
         The signals at the lower rate, at which a last sample that stands for less than half of
@@ -118,26 +37,177 @@ def decimate(rows: Tensor, factor: int) -> Tensor:
         returns: (rows, ceil(time / factor))
 
     Example:
-        >>> decimate(torch.ones(1, 1001), 2).shape
+        >>> from unweave.transforms._soxr_filters import halvings
+        >>> decimate(torch.ones(1, 1001), halvings(2)).shape
         torch.Size([1, 501])
     """
-    length = rows.shape[-1]
-    remaining = factor
-    while remaining > 2:
-        weights = _matrix(factor, False)(rows)
-        reach = (weights.shape[0] - 2 * (_OUTPUTS - 1)) // 2
-        rows = _halve(rows, weights, (rows.shape[-1] + reach + 1) // 2)
-        remaining //= 2
-    filled = (length + factor // 2) // factor
-    rows = _halve(rows, _matrix(factor, True)(rows), filled)
-    return pad(rows, (0, -(-length // factor) - filled))
+    length, factor = rows.shape[-1], 2 ** len(steps)
+    for step, wanted in zip(steps, _lengths(length, steps), strict=True):
+        rows = _halve(rows, step, wanted)
+    return pad(rows, (0, -(-length // factor) - rows.shape[-1])) if factor > 2 else rows
 
 
-def _halve(rows: Tensor, weights: Tensor, wanted: int) -> Tensor:
-    span = weights.shape[0]
-    step = 2 * _OUTPUTS
-    count = max(1, -(-wanted // _OUTPUTS))
-    before = (span - step + 2) // 2
-    after = (count - 1) * step + span - before - rows.shape[-1]
-    frames = pad(rows, (before, after)).unfold(-1, span, step)
+def interpolate(rows: Tensor, steps: tuple[Halving, ...], length: int) -> Tensor:
+    """Apply the adjoint of `decimate`, which raises the sample rate.
+
+    Args:
+        rows: Real signals of the lower rate.
+        steps: The `halvings` of a factor.
+        length: Samples of the signals of the higher rate.
+
+    Returns:
+        The signals v for which sum(v * x) = sum(rows * decimate(x)) whatever x.
+
+    Shape:
+        rows: (rows, ceil(length / factor))
+        returns: (rows, length)
+
+    Example:
+        >>> from unweave.transforms._soxr_filters import halvings
+        >>> interpolate(torch.ones(1, 501), halvings(2), 1001).shape
+        torch.Size([1, 1001])
+    """
+    if not steps:
+        return rows
+    lengths = [length, *_lengths(length, steps)]
+    rows = rows[:, : lengths[-1]]
+    for step, longer in zip(reversed(steps), reversed(lengths[:-1]), strict=True):
+        rows = _double(rows, step, longer)
+    return rows
+
+
+def _lengths(length: int, steps: tuple[Halving, ...]) -> list[int]:
+    """Give the lengths after each step; only that after the last is cut, to the nearest sample."""
+    factor, out, now = 2 ** len(steps), [], length
+    for step in steps:
+        now = (length + factor // 2) // factor if step.last else (now + step.reach + 1) // 2
+        out.append(now)
+    return out
+
+
+def _halve(rows: Tensor, step: Halving, wanted: int) -> Tensor:
+    if torch.compiler.is_compiling() or is_transformed() or rows.device.type != "cpu":
+        return _product(rows, step, wanted)
+    if is_traced(rows):
+        halved: Tensor = _Halve.apply(rows, step, wanted)
+        return halved
+    return _halve_in_blocks(rows, step, wanted)
+
+
+def _double(rows: Tensor, step: Halving, length: int) -> Tensor:
+    if torch.compiler.is_compiling() or is_transformed() or rows.device.type != "cpu":
+        return _product_adjoint(rows, step, length)
+    if is_traced(rows):
+        doubled: Tensor = _Double.apply(rows, step, length)
+        return doubled
+    return _double_in_blocks(rows, step, length)
+
+
+class _Halve(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, step: Halving, wanted: int) -> Tensor:
+        ctx.step, ctx.length = step, rows.shape[-1]
+        return _halve_in_blocks(rows, step, wanted)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _double(gradient, ctx.step, ctx.length), None, None
+
+
+class _Double(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, step: Halving, length: int) -> Tensor:
+        ctx.step, ctx.wanted = step, rows.shape[-1]
+        return _double_in_blocks(rows, step, length)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _halve(gradient, ctx.step, ctx.wanted), None, None
+
+
+def _product(rows: Tensor, step: Halving, wanted: int) -> Tensor:
+    weights = step.matrix(rows)
+    span, stride = weights.shape[0], 2 * OUTPUTS
+    count = max(1, -(-wanted // OUTPUTS))
+    after = (count - 1) * stride + span - step.reach - rows.shape[-1]
+    frames = pad(rows, (step.reach, after)).unfold(-1, span, stride)
     return (frames @ weights).flatten(-2)[..., :wanted]
+
+
+def _product_adjoint(rows: Tensor, step: Halving, length: int) -> Tensor:
+    weights, wanted = step.matrix(rows), rows.shape[-1]
+    parts = pad(rows, (0, -wanted % OUTPUTS)).unflatten(-1, (-1, OUTPUTS)) @ weights.mT
+    sums = overlap_add(parts, 2 * OUTPUTS)[:, step.reach :]
+    return pad(sums, (0, length - sums.shape[1]))
+
+
+def _halve_in_blocks(rows: Tensor, step: Halving, wanted: int) -> Tensor:
+    if step.response is None or wanted < _SHORT:
+        weights = step.matrix(rows)
+        span, before, outputs = weights.shape[0], step.reach, OUTPUTS
+
+        def work(frames: Tensor) -> Tensor:
+            return frames @ weights
+    else:
+        response, half = step.response(rows), -(-step.reach // 2)
+        span, before, outputs = BLOCK, 2 * half, BLOCK // 2 - 2 * half
+
+        def work(frames: Tensor) -> Tensor:
+            spectra = torch.fft.rfft(frames)[..., : len(response)] * response
+            return torch.fft.irfft(spectra, BLOCK // 2)[..., half:-half]
+
+    return _overlap_save(rows, work, span, before, 2 * outputs, wanted)
+
+
+def _double_in_blocks(rows: Tensor, step: Halving, length: int) -> Tensor:
+    if step.response is None or rows.shape[1] < _SHORT:
+        return _product_adjoint(rows, step, length)
+    response, half = step.response(rows), -(-step.reach // 2)
+    response = 2 * response
+    response[-1] /= 2  # this frequency is one of two to a transform, and was the only one
+
+    def work(frames: Tensor) -> Tensor:
+        spectra = torch.fft.rfft(frames) * response
+        return torch.fft.irfft(spectra, BLOCK)[..., 2 * half : -2 * half]
+
+    return _overlap_save(rows, work, BLOCK // 2, half, BLOCK // 2 - 2 * half, length)
+
+
+def _overlap_save(
+    rows: Tensor,
+    work: Callable[[Tensor], Tensor],
+    span: int,
+    before: int,
+    stride: int,
+    wanted: int,
+) -> Tensor:
+    """Filter signals in blocks that overlap; a block starts `before` samples ahead of its stride."""
+    outputs = work(rows.new_zeros(1, 1, span)).shape[-1]
+    count = -(-wanted // outputs)
+    out = rows.new_empty(len(rows), count, outputs)
+    for row, block in blocks(len(rows), count, span):
+        start, stop = stride * block.start - before, stride * (block.stop - 1) + span - before
+        out[row, block] = work(cut(rows[row], start, stop).unfold(1, span, stride))
+    return out.flatten(1)[:, :wanted]
+
+
+def cut(rows: Tensor, start: int, stop: int) -> Tensor:
+    """Give samples [start, stop) of signals, silent beyond their ends; a view where it can be one.
+
+    Args:
+        rows: Signals.
+        start: First sample, which may lie before the signals.
+        stop: One behind the last sample, which may lie behind the signals.
+
+    Shape:
+        rows: (rows, time)
+        returns: (rows, stop - start)
+
+    Example:
+        >>> cut(torch.tensor([[1.0, 2.0]]), -1, 1)
+        tensor([[0., 1.]])
+    """
+    inside = rows[:, max(start, 0) : max(stop, 0)]
+    before = min(max(-start, 0), stop - start)
+    after = stop - start - before - inside.shape[1]
+    return pad(inside, (before, after)) if before or after else inside
