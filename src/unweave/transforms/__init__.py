@@ -12,6 +12,7 @@ from unweave.transforms.griffinlim import GriffinLim, griffinlim
 from unweave.transforms.medians import median_magnitudes
 from unweave.transforms.mel import MelSpectrogram, mel_spectrogram
 from unweave.transforms.melbank import mel_filter_bank, mel_frequencies
+from unweave.transforms.nsgt import NSGT, insgt, nsgt
 from unweave.transforms.ragged import ragged
 from unweave.transforms.scaling import (
     PowerToDB,
@@ -23,6 +24,7 @@ from unweave.transforms.scaling import (
 from unweave.transforms.stft import STFT, istft, stft
 
 __all__ = [
+    "NSGT",
     "STFT",
     "GriffinLim",
     "LogCompress",
@@ -33,6 +35,7 @@ __all__ = [
     "db_to_amplitude",
     "db_to_power",
     "griffinlim",
+    "insgt",
     "istft",
     "log_compress",
     "log_expand",
@@ -40,6 +43,7 @@ __all__ = [
     "mel_filter_bank",
     "mel_frequencies",
     "mel_spectrogram",
+    "nsgt",
     "power_compress",
     "power_expand",
     "power_to_db",
