@@ -108,6 +108,58 @@ def fourier_basis(frequencies: NumpyArray, n_fft: int) -> tuple[Tensor, Tensor]:
     return sines, cosines
 
 
+def windowed_basis(window: Tensor, *scale: *Frequencies) -> tuple[Tensor, Tensor]:
+    """Build `wsin` and `wcos`: a basis each of whose rows is weighted by a window.
+
+    Args:
+        window: The weights, of shape (n_fft,).
+        *scale: freq_scale, freq_bins, fmin, fmax and sr; see `cycles`.
+
+    Returns:
+        Sines and cosines in float32.
+
+    Shape:
+        returns: (freq_bins, 1, n_fft) each
+
+    Example:
+        >>> windowed_basis(torch.ones(8), "no", 5, 0, 0, 8000)[0].shape
+        torch.Size([5, 1, 8])
+    """
+    sines, cosines = _rows(len(window), *scale)
+    return sines.mul_(window)[:, None], cosines.mul_(window)[:, None]
+
+
+def inverse_basis(n_fft: int, mirror: bool, *scale: *Frequencies) -> tuple[Tensor, Tensor]:
+    """Build the basis of an inverse transform, without a window.
+
+    Args:
+        n_fft: Samples of a frame.
+        mirror: Whether the rows but the first and the last are repeated, backwards and conjugated.
+        *scale: freq_scale, freq_bins, fmin, fmax and sr; see `cycles`.
+
+    Returns:
+        Sines and cosines in float32.
+
+    Shape:
+        returns: (rows, 1, n_fft, 1) each
+
+    Example:
+        >>> inverse_basis(8, True, "no", 5, 0, 0, 8000)[0].shape
+        torch.Size([8, 1, 8, 1])
+    """
+    sines, cosines = _rows(n_fft, *scale)
+    if mirror:
+        sines = torch.cat((sines, -sines[1:-1].flip(0)))
+        cosines = torch.cat((cosines, cosines[1:-1].flip(0)))
+    return sines[:, None, :, None], cosines[:, None, :, None]
+
+
+def _rows(
+    n_fft: int, freq_scale: str, freq_bins: int, fmin: float, fmax: float, sr: float
+) -> tuple[Tensor, Tensor]:
+    return fourier_basis(cycles(n_fft, freq_bins, freq_scale, fmin, fmax, sr), n_fft)
+
+
 class Original:
     """Tell whether tensors of a module still hold what they were built as.
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from unweave._core.forms import is_traced
 from unweave.errors import ParameterError
 from unweave.transforms._analysis import safe_sqrt
+
+if TYPE_CHECKING:
+    from unweave.compat.nnaudio.features.stft import STFT
 
 EPSILON = 1e-8  # what nnAudio adds to the power wherever kernels are trained
 
@@ -88,6 +93,58 @@ def present(real: Tensor, imag: Tensor, output_format: str, epsilon: float = 0.0
     raise ParameterError(
         f"output_format={output_format!r} must be 'Magnitude', 'Complex' or 'Phase'"
     )
+
+
+def bands(stft: STFT, x: Tensor, basis: Tensor, exponent: float) -> Tensor:
+    """Give sums of powers of the magnitudes of a spectrogram.
+
+    Args:
+        stft: The layer that gives the spectrogram.
+        x: Audio.
+        basis: Weights of the sums.
+        exponent: Power of the magnitudes.
+
+    Returns:
+        The sums.
+
+    Shape:
+        x: (time), (batch, time) or (batch, 1, time)
+        basis: (bands, freq)
+        returns: (batch, bands, frames)
+
+    Example:
+        >>> from unweave.compat.nnaudio.features.stft import STFT
+        >>> bands(STFT(n_fft=256), torch.zeros(1000), torch.ones(3, 129), 2.0).shape
+        torch.Size([1, 3, 16])
+    """
+    weights = basis.T
+    epsilon = EPSILON if stft.trainable else 0.0
+
+    def finish(real: Tensor, imag: Tensor) -> Tensor:
+        power = real.square() + imag.square() + epsilon
+        if exponent != 2:
+            power = root(power) if exponent == 1 else safe_power(power, exponent / 2)
+        return power @ weights.to(power)
+
+    return stft.finished(x, finish, (basis,))
+
+
+def safe_power(power: Tensor, exponent: float) -> Tensor:
+    """Raise numbers that are not negative to a power, with a gradient of zero at zero.
+
+    Args:
+        power: The numbers.
+        exponent: The exponent, above 0.
+
+    Returns:
+        Their powers.
+
+    Example:
+        >>> safe_power(torch.tensor([0.0, 4.0]), 1.5)
+        tensor([0., 8.])
+    """
+    zero = power == 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, power).pow(exponent))
 
 
 def gain(normalization_type: str, lengths: Tensor) -> Tensor | float:

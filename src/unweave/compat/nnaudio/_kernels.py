@@ -78,7 +78,8 @@ class Bank:
     def lengths(self) -> NumpyArray:
         """Samples of each kernel: whole numbers in float64."""
         alpha = 2.0 ** (1.0 / self.bins_per_octave) - 1.0
-        return np.ceil(self.quality * self.sr / (self.frequencies + self.gamma / alpha))
+        lengths: NumpyArray = self.quality * self.sr / (self.frequencies + self.gamma / alpha)
+        return np.ceil(lengths)
 
     @property
     def width(self) -> int:

@@ -47,7 +47,7 @@ class OctaveTransform(nn.Module):
 
     @abstractmethod
     def _sliding_octave(self, padded: Tensor, octave: int) -> tuple[Tensor, Tensor]:
-        """Analyse one octave in frames that are whole hops apart, each part (rows, bins, frames)."""
+        """Analyse an octave in frames whole hops apart; each part is (rows, bins, frames)."""
 
     @abstractmethod
     def _single_octave(self, frames: Tensor, octave: int) -> tuple[Tensor, Tensor]:
@@ -59,7 +59,8 @@ class OctaveTransform(nn.Module):
         `pitch` are the frequencies of the kernels in cycles per sample.
         """
         count = 1 + math.floor(rows.shape[-1] / self._first_hop)
-        reals, imags = [], []
+        reals: list[Tensor] = []
+        imags: list[Tensor] = []
         for octave, width in enumerate(widths):
             if octave:
                 rows = downsampled(rows, self.lowpass_filter.to(rows), 2)

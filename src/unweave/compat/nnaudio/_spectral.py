@@ -18,9 +18,9 @@ from torch.nn.functional import conv1d
 
 from unweave._core.arrays import NumpyArray
 from unweave._core.fourier import in_blocks
-from unweave._core.frames import Framing
 from unweave.compat.nnaudio._audio import exporting
 from unweave.compat.nnaudio._basis import Original, fourier_basis
+from unweave.compat.nnaudio._frames import BareFrames
 from unweave.compat.nnaudio._kernels import split
 
 
@@ -58,7 +58,7 @@ class SpectralKernels(nn.Module):
         else:
             self.register_buffer(name, tensor)
 
-    def _sliding(self, padded: Tensor, framing: Framing, count: int) -> tuple[Tensor, Tensor]:
+    def _sliding(self, padded: Tensor, framing: BareFrames, count: int) -> tuple[Tensor, Tensor]:
         """Give both parts of the products with frames, of shape (rows, bins, frames)."""
         if exporting():
             signal, hop = padded[:, None], framing.hop_length

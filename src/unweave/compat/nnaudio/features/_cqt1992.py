@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d
 
 from unweave._core.checks import positive_int
-from unweave._core.frames import Framing
 from unweave.compat.nnaudio._audio import announced, as_rows, check_common, extend
 from unweave.compat.nnaudio._formats import EPSILON, gain, present
+from unweave.compat.nnaudio._frames import BareFrames
 from unweave.compat.nnaudio._kernels import AsManyAsFit, Bank, checked_bank, split
 from unweave.compat.nnaudio._spectral import SpectralKernels
 from unweave.compat.nnaudio._windows import WindowName
@@ -208,7 +208,7 @@ class CQT1992(SpectralKernels):
         self.bins2freq = [row * 44100 / bank.width for row in range(bank.width // 2 + 1)]
         self.register_buffer("lenghts", torch.from_numpy(bank.lengths).float())
         self._hold(bank.kernels(), trainable_STFT, trainable_CQT)
-        self._framing = Framing(torch.ones(bank.width), self.hop_length, bool(center))
+        self._framing = BareFrames(bank.width, self.hop_length)
 
     def forward(
         self,

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv1d
 
-from unweave._core.frames import Framing
 from unweave.compat.nnaudio._audio import announced, as_rows, check_common
 from unweave.compat.nnaudio._formats import EPSILON, gain, present
+from unweave.compat.nnaudio._frames import BareFrames
 from unweave.compat.nnaudio._kernels import Bank, Octaves, checked_bank, octaves, split
 from unweave.compat.nnaudio._octaves import OctaveTransform, downsampled
 from unweave.compat.nnaudio._spectral import SpectralKernels
@@ -235,8 +235,8 @@ class CQT2010(SpectralKernels, _CQT2010):
             self._settle(checked_bank(bank, fmax, n_bins), hop_length, earlydownsample)
             self._hold(self._plan.bank.kernels(), trainable_STFT, trainable_CQT)
         hops = [self._first_hop / 2**octave for octave in range(self.n_octaves)]
-        frame = torch.ones(self.n_fft)
-        self._framings = [Framing(frame, int(h), False) for h in hops if h.denominator == 1]
+        whole = [int(hop) for hop in hops if hop.denominator == 1]
+        self._framings = [BareFrames(self.n_fft, hop) for hop in whole]
 
     def forward(
         self,

@@ -7,18 +7,26 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv1d, pad
+from torch.nn.functional import conv1d
 
-from unweave._core.checks import positive_int
 from unweave._core.constants import Constant
-from unweave._core.fourier import in_blocks, synthesise
-from unweave._core.frames import Framing, overlap_add
+from unweave._core.fourier import in_blocks
 from unweave.compat.nnaudio._audio import announced, as_rows, check_common, exporting, extend
-from unweave.compat.nnaudio._basis import Frequencies, Original, cycles, fourier_basis
+from unweave.compat.nnaudio._basis import (
+    Frequencies,
+    Original,
+    cycles,
+    inverse_basis,
+    windowed_basis,
+)
 from unweave.compat.nnaudio._formats import EPSILON, angle, root
-from unweave.compat.nnaudio._windows import WindowName, scipy_window
+from unweave.compat.nnaudio._frames import frames_of, restored
+from unweave.compat.nnaudio._windows import WindowName
+from unweave.compat.nnaudio.features._istft import iSTFT
 from unweave.errors import ParameterError
 from unweave.transforms._analysis import Analysis, like, single
+
+__all__ = ["STFT", "iSTFT"]
 
 Finish = Callable[[Tensor, Tensor], Tensor]
 
@@ -84,7 +92,7 @@ class STFT(nn.Module):
     ) -> None:
         super().__init__()
         check_common(pad_mode, output_format)
-        weights, framing = _frames(n_fft, win_length, hop_length, window, center)
+        weights, framing = frames_of(n_fft, win_length, hop_length, window, center)
         self.n_fft, self.stride, self.pad_amount = n_fft, framing.hop_length, n_fft // 2
         self.win_length = n_fft if win_length is None else win_length
         self.window, self.center, self.pad_mode = window, center, pad_mode
@@ -97,20 +105,20 @@ class STFT(nn.Module):
         self.bins2freq = (bins * sr / n_fft).tolist()
         self._analysis = Analysis(framing, pad_mode, Constant(weights))
         self._by_fft = freq_scale == "no" and rows <= n_fft // 2 + 1
-        self._forward = Original(("wsin", "wcos"), partial(_windowed, weights.float(), *scale))
+        self._forward = Original(("wsin", "wcos"), partial(windowed_basis, weights.float(), *scale))
         self._inverse = Original(
-            ("kernel_sin_inv", "kernel_cos_inv"), partial(_two_sided, n_fft, *scale)
+            ("kernel_sin_inv", "kernel_cos_inv"), partial(inverse_basis, n_fft, True, *scale)
         )
         with announced("STFT kernels", verbose):
             self._build(weights.float(), scale)
 
     def _build(self, window: Tensor, scale: Frequencies) -> None:
         if self.iSTFT:
-            sines, cosines = _two_sided(self.n_fft, *scale)
+            sines, cosines = inverse_basis(self.n_fft, True, *scale)
             self.register_buffer("kernel_sin_inv", sines)
             self.register_buffer("kernel_cos_inv", cosines)
             self._inverse.trust(self)
-        for name, kernels in zip(("wsin", "wcos"), _windowed(window, *scale), strict=True):
+        for name, kernels in zip(("wsin", "wcos"), windowed_basis(window, *scale), strict=True):
             if self.trainable:
                 self.register_parameter(name, nn.Parameter(kernels))
             else:
@@ -247,199 +255,4 @@ class STFT(nn.Module):
         if not (self._by_fft and self._inverse.holds(self)):
             kernels = self.kernel_sin_inv[:, 0, :, 0], self.kernel_cos_inv[:, 0, :, 0]
         window = self.window_mask.flatten()
-        return _restored(X, self._analysis.framing, window, kernels, onesided, length)
-
-
-class iSTFT(nn.Module):
-    """Restore audio from a complex spectrogram, as `nnAudio.features.iSTFT` does.
-
-    The basis and the window may be trained. With a freq_scale other than "no" this is no inverse,
-    neither here nor in nnAudio.
-
-    Args:
-        n_fft: Samples of a frame.
-        win_length: Samples of the window, centred in the frame; `n_fft` if not given.
-        freq_bins: Unused: the basis always has `n_fft` rows.
-        hop_length: Samples from one frame to the next; a quarter of `win_length` if not given.
-        window: The window of the analysis, by its name in scipy.
-        freq_scale: "no", "linear", "log" or "log2".
-        center: Whether frame t is centred on sample t * hop_length, or starts there.
-        fmin: Lowest frequency in Hz; unused with freq_scale "no".
-        fmax: Where the frequencies end, in Hz; unused with freq_scale "no".
-        sr: Sample rate in Hz.
-        trainable_kernels: Whether `kernel_sin` and `kernel_cos` are parameters.
-        trainable_window: Whether `window_mask` is a parameter.
-        verbose: Whether to print how long the kernels took.
-        refresh_win: Unused: the overlap of the windows is always that of the input.
-
-    Raises:
-        ParameterError: A parameter is out of range.
-
-    Example:
-        >>> spectrogram = STFT(n_fft=256)(torch.ones(1, 1000))
-        >>> iSTFT(n_fft=256)(spectrogram, onesided=True, length=1000).mean()
-        tensor(1.)
-    """
-
-    kernel_sin: Tensor
-    kernel_cos: Tensor
-    window_mask: Tensor
-
-    def __init__(
-        self,
-        n_fft: int = 2048,
-        win_length: int | None = None,
-        freq_bins: int | None = None,
-        hop_length: int | None = None,
-        window: WindowName = "hann",
-        freq_scale: str = "no",
-        center: bool = True,
-        fmin: float = 50,
-        fmax: float = 6000,
-        sr: float = 22050,
-        trainable_kernels: bool = False,
-        trainable_window: bool = False,
-        verbose: bool = False,
-        refresh_win: bool = True,
-    ) -> None:
-        super().__init__()
-        _, self._framing = _frames(n_fft, win_length, hop_length, window, center)
-        self.n_fft, self.stride, self.pad_amount = n_fft, self._framing.hop_length, n_fft // 2
-        self.win_length = n_fft if win_length is None else win_length
-        self.center, self.refresh_win = center, refresh_win
-        build = partial(_all_rows, n_fft, freq_scale, n_fft, fmin, fmax, sr)
-        self._by_fft = freq_scale == "no"
-        self._kernels = Original(("kernel_sin", "kernel_cos"), build)
-        with announced("iSTFT kernels", verbose):
-            for name, kernels in zip(("kernel_sin", "kernel_cos"), build(), strict=True):
-                if trainable_kernels:
-                    self.register_parameter(name, nn.Parameter(kernels))
-                else:
-                    self.register_buffer(name, kernels)
-        self._kernels.trust(self)
-        mask = torch.from_numpy(scipy_window(window, self.win_length)).float()[None, :, None]
-        if trainable_window:
-            self.register_parameter("window_mask", nn.Parameter(mask))
-        else:
-            self.register_buffer("window_mask", mask)
-
-    def forward(
-        self,
-        X: Tensor,
-        onesided: bool = False,
-        length: int | None = None,
-        refresh_win: bool | None = None,
-    ) -> Tensor:
-        """Restore audio from a complex spectrogram.
-
-        Args:
-            X: Spectrogram in the format "Complex".
-            onesided: Whether it has `n_fft // 2 + 1` frequencies, or all `n_fft`.
-            length: Samples wanted; by default, up to the centre of the last frame.
-            refresh_win: Unused: the overlap of the windows is always that of `X`.
-
-        Returns:
-            The audio, in the dtype of `X`.
-
-        Raises:
-            ParameterError: `X` has another shape.
-
-        Shape:
-            X: (batch, freq, frames, 2)
-            returns: (batch, length)
-
-        Example:
-            >>> iSTFT(n_fft=256)(torch.zeros(1, 256, 5, 2)).shape
-            torch.Size([1, 256])
-        """
-        kernels = None
-        if not (self._by_fft and self._kernels.holds(self)):
-            kernels = self.kernel_sin[:, 0, :, 0], self.kernel_cos[:, 0, :, 0]
-        before = (self.n_fft - self.win_length) // 2
-        window = pad(self.window_mask.flatten(), (before, self.n_fft - self.win_length - before))
-        return _restored(X, self._framing, window, kernels, onesided, length)
-
-
-def _frames(
-    n_fft: int, win_length: int | None, hop_length: int | None, window: WindowName, center: bool
-) -> tuple[Tensor, Framing]:
-    """Check the parameters of frames; give their window in float64, and their places."""
-    n_fft = positive_int("n_fft", n_fft)
-    size = n_fft if win_length is None else positive_int("win_length", win_length)
-    hop = max(1, size // 4) if hop_length is None else positive_int("hop_length", hop_length)
-    if size > n_fft:
-        raise ParameterError(f"win_length={size} must not be longer than n_fft={n_fft}")
-    before = (n_fft - size) // 2
-    weights = torch.from_numpy(scipy_window(window, size))
-    weights = pad(weights, (before, n_fft - size - before))
-    return weights, Framing(weights, hop, bool(center))
-
-
-def _rows(
-    n_fft: int, freq_scale: str, freq_bins: int, fmin: float, fmax: float, sr: float
-) -> tuple[Tensor, Tensor]:
-    return fourier_basis(cycles(n_fft, freq_bins, freq_scale, fmin, fmax, sr), n_fft)
-
-
-def _windowed(window: Tensor, *scale: *Frequencies) -> tuple[Tensor, Tensor]:
-    """Build `wsin` and `wcos`."""
-    sines, cosines = _rows(len(window), *scale)
-    return sines.mul_(window)[:, None], cosines.mul_(window)[:, None]
-
-
-def _two_sided(n_fft: int, *scale: *Frequencies) -> tuple[Tensor, Tensor]:
-    """Build `kernel_sin_inv` and `kernel_cos_inv`: the rows of the analysis and their mirror."""
-    sines, cosines = _rows(n_fft, *scale)
-    sines = torch.cat((sines, -sines[1:-1].flip(0)))
-    cosines = torch.cat((cosines, cosines[1:-1].flip(0)))
-    return sines[:, None, :, None], cosines[:, None, :, None]
-
-
-def _all_rows(n_fft: int, *scale: *Frequencies) -> tuple[Tensor, Tensor]:
-    """Build `kernel_sin` and `kernel_cos` of the inverse."""
-    sines, cosines = _rows(n_fft, *scale)
-    return sines[:, None, :, None], cosines[:, None, :, None]
-
-
-def _restored(
-    X: Tensor,
-    framing: Framing,
-    window: Tensor,
-    kernels: tuple[Tensor, Tensor] | None,
-    onesided: bool,
-    length: int | None,
-) -> Tensor:
-    """Overlap and add the inverse transforms of frames, made by kernels or else by the FFT."""
-    n_fft = framing.n_fft
-    bins = n_fft // 2 + 1 if onesided else n_fft
-    if X.ndim != 4 or X.shape[1] != bins or X.shape[3] != 2 or not X.is_floating_point():
-        raise ParameterError(
-            f"X of shape {tuple(X.shape)} must be a spectrogram (batch, {bins}, frames, 2) in the"
-            f" format 'Complex' (onesided={onesided}); magnitudes need Griffin_Lim"
-        )
-    spec = torch.view_as_complex(single(X).contiguous()).mT
-    window = window.to(spec.real)
-    start = framing.margin
-    stop = framing.span(X.shape[2])
-    stop = stop - start if length is None else min(stop, start + length)
-    envelope = framing.envelope(X.shape[2], dtype=window.dtype, window=window)[start:stop]
-    # Where no window sees a sample it stays as it is, which is near zero.
-    envelope = torch.where(envelope > 1e-10, envelope, 1.0)
-    if kernels is None:
-        samples = synthesise(_one_sided(spec, n_fft, onesided), framing, window, envelope, start)
-    else:
-        if onesided:
-            spec = torch.cat((spec, spec[..., 1 : n_fft - n_fft // 2].flip(-1).conj()), -1)
-        sines, cosines = (kernel.T.to(window) for kernel in kernels)
-        frames = (spec.real @ cosines - spec.imag @ sines) * (window / n_fft)
-        samples = overlap_add(frames, framing.hop_length)[:, start:stop] / envelope
-    return like(samples, X)
-
-
-def _one_sided(spec: Tensor, n_fft: int, onesided: bool) -> Tensor:
-    """Give the frequencies up to Nyquist of the spectra of the real parts of frames."""
-    if onesided:
-        return spec
-    # The real part of an inverse transform is that of (X[k] + conj X[-k]) / 2.
-    mirrored = spec.flip(-1).roll(1, -1).conj()
-    return ((spec + mirrored) / 2)[..., : n_fft // 2 + 1]
+        return restored(X, self._analysis.framing, window, kernels, onesided, length)
