@@ -81,8 +81,8 @@ def fourier_basis(frequencies: NumpyArray, n_fft: int) -> tuple[Tensor, Tensor]:
 
     Example:
         >>> sines, cosines = fourier_basis(np.array([1.0]), 4)
-        >>> sines.round(), cosines.round()
-        (tensor([[0., 1., 0., -1.]]), tensor([[1., 0., -1., -0.]]))
+        >>> sines.round().int().tolist(), cosines.round().int().tolist()
+        ([[0, 1, 0, -1]], [[1, 0, -1, 0]])
     """
     rows = len(frequencies)
     sines, cosines = torch.empty(2, rows, n_fft).unbind()

@@ -95,7 +95,7 @@ def present(real: Tensor, imag: Tensor, output_format: str, epsilon: float = 0.0
     )
 
 
-def bands(stft: STFT, x: Tensor, basis: Tensor, exponent: float) -> Tensor:
+def bands(stft: STFT, x: Tensor, basis: Tensor, exponent: float, epsilon: float = 0.0) -> Tensor:
     """Give sums of powers of the magnitudes of a spectrogram.
 
     Args:
@@ -103,6 +103,7 @@ def bands(stft: STFT, x: Tensor, basis: Tensor, exponent: float) -> Tensor:
         x: Audio.
         basis: Weights of the sums.
         exponent: Power of the magnitudes.
+        epsilon: Added to the squared magnitudes.
 
     Returns:
         The sums.
@@ -118,7 +119,6 @@ def bands(stft: STFT, x: Tensor, basis: Tensor, exponent: float) -> Tensor:
         torch.Size([1, 3, 16])
     """
     weights = basis.T
-    epsilon = EPSILON if stft.trainable else 0.0
 
     def finish(real: Tensor, imag: Tensor) -> Tensor:
         power = real.square() + imag.square() + epsilon

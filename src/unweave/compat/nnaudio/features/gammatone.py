@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unweave._core.checks import positive_int
 from unweave.compat.nnaudio._audio import announced
-from unweave.compat.nnaudio._formats import bands
+from unweave.compat.nnaudio._formats import EPSILON, bands
 from unweave.compat.nnaudio._windows import WindowName
 from unweave.compat.nnaudio.features.stft import STFT
 from unweave.errors import ParameterError
@@ -111,7 +111,8 @@ class Gammatonegram(nn.Module):
             >>> Gammatonegram(n_fft=512)(torch.zeros(1000)).shape
             torch.Size([1, 64, 2])
         """
-        return bands(self.stft, x, self.gammatone_basis, self.power)
+        epsilon = EPSILON if self.trainable_STFT else 0.0
+        return bands(self.stft, x, self.gammatone_basis, self.power, epsilon)
 
 
 def gammatone_basis(sr: float, n_fft: int, n_bins: int, fmin: float, fmax: float) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unweave._core.checks import positive_int
 from unweave._core.constants import Constant
 from unweave.compat.nnaudio._audio import announced
-from unweave.compat.nnaudio._formats import bands
+from unweave.compat.nnaudio._formats import EPSILON, bands
 from unweave.compat.nnaudio._windows import WindowName
 from unweave.compat.nnaudio.features.stft import STFT
 from unweave.errors import ParameterError
@@ -105,7 +105,8 @@ class MelSpectrogram(nn.Module):
             >>> MelSpectrogram(n_fft=512, n_mels=40)(torch.zeros(1000)).shape
             torch.Size([1, 40, 2])
         """
-        return bands(self.stft, x, self.mel_basis, self.power)
+        epsilon = EPSILON if self.trainable_STFT else 0.0
+        return bands(self.stft, x, self.mel_basis, self.power, epsilon)
 
 
 class MFCC(nn.Module):
