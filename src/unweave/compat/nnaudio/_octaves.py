@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, pad
 
-from unweave._core.arrays import NumpyArray
-from unweave.compat.nnaudio._kernels import lowpass_filter
+from unweave._core.constants import Constant
+from unweave.compat.nnaudio._kernels import Octaves, lowpass_filter
 
 
 class OctaveTransform(nn.Module):
@@ -37,13 +37,19 @@ class OctaveTransform(nn.Module):
     pad_mode: str
     _conjugated = False  # whether the phase runs backwards
 
-    def _prepare(self, hop_length: int, octaves: int, factor: int) -> None:
-        """Register the filters, and settle the hops of the octaves."""
-        self.n_octaves = octaves
+    def _prepare(self, plan: Octaves, hop_length: int, lowered: int, factor: int) -> None:
+        """Register the filters, and settle the hops of the octaves in samples of their own rate.
+
+        The rate of the top octave is `lowered` times lower than that of the signal; the filter
+        that is stored is for `factor`.
+        """
+        self.n_octaves = plan.count
         self.register_buffer("lowpass_filter", lowpass_filter(0.5, 0.001))
         taps = lowpass_filter(1 / factor, 0.03) if factor > 1 else None
         self.register_buffer("early_downsample_filter", taps)
-        self._first_hop = Fraction(hop_length, factor)
+        hops = [Fraction(hop_length, lowered * 2**octave) for octave in range(plan.count)]
+        self._hops = [(hop.numerator, hop.denominator) for hop in hops]
+        self._pitch = Constant(torch.from_numpy(plan.bank.frequencies / plan.bank.sr))
 
     @abstractmethod
     def _sliding_octave(self, padded: Tensor, octave: int) -> tuple[Tensor, Tensor]:
@@ -53,39 +59,34 @@ class OctaveTransform(nn.Module):
     def _single_octave(self, frames: Tensor, octave: int) -> tuple[Tensor, Tensor]:
         """Analyse frames of one octave, of shape (rows, frames, width), likewise."""
 
-    def _bins(self, rows: Tensor, widths: list[int], pitch: NumpyArray) -> tuple[Tensor, Tensor]:
-        """Give both parts of all octaves, of shape (rows, octaves * bins, frames).
-
-        `pitch` are the frequencies of the kernels in cycles per sample.
-        """
-        count = 1 + math.floor(rows.shape[-1] / self._first_hop)
+    def _bins(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Give both parts of all octaves, of shape (rows, octaves * bins, frames)."""
+        hop, per = self._hops[0]
+        count = 1 + rows.shape[-1] * per // hop
         reals: list[Tensor] = []
         imags: list[Tensor] = []
-        for octave, width in enumerate(widths):
+        for octave in range(self.n_octaves):
             if octave:
                 rows = downsampled(rows, self.lowpass_filter.to(rows), 2)
-            padded = _continued(rows, width // 2, self.pad_mode)
-            step = self._first_hop / 2**octave
-            if step.denominator == 1:
+            padded = _continued(rows, self._width(octave) // 2, self.pad_mode)
+            if self._hops[octave][1] == 1:
                 real, imag = self._sliding_octave(padded, octave)
             else:
-                real, imag = self._between(padded, octave, step, count, pitch)
+                real, imag = self._between(padded, octave, count)
             reals.insert(0, real[..., :count])
             imags.insert(0, imag[..., :count])
         return torch.cat(reals, 1), torch.cat(imags, 1)
 
-    def _between(
-        self, padded: Tensor, octave: int, step: Fraction, count: int, pitch: NumpyArray
-    ) -> tuple[Tensor, Tensor]:
+    def _between(self, padded: Tensor, octave: int, count: int) -> tuple[Tensor, Tensor]:
         """Analyse an octave whose frames lie between its samples."""
         frame = torch.arange(count, device=padded.device)
-        twice = 2 * step.denominator
-        place = (2 * step.numerator * frame + step.denominator) // twice
-        rest = (step.numerator * frame - step.denominator * place).to(padded) / step.denominator
+        hop, per = self._hops[octave]
+        place = (2 * hop * frame + per) // (2 * per)
+        rest = (hop * frame - per * place).to(padded) / per
         width = self._width(octave)
         samples = place[:, None] + torch.arange(width, device=padded.device)
         real, imag = self._single_octave(pad(padded, (0, 2))[:, samples], octave)
-        turn = torch.outer(2 * math.pi * torch.from_numpy(pitch).to(padded), rest)
+        turn = torch.outer(2 * math.pi * self._pitch(padded), rest)
         cosine, sine = turn.cos(), turn.sin()
         if self._conjugated:
             sine = -sine

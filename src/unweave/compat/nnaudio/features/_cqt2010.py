@@ -26,7 +26,7 @@ class _CQT2010(OctaveTransform):
         """Plan the octaves of a bank, and register what does not depend on the engine."""
         plan = octaves(bank, hop_length, early)
         self._plan = plan
-        self._prepare(hop_length, plan.count, plan.factor)
+        self._prepare(plan, hop_length, plan.factor, plan.factor)
         self.n_bins, self.frequencies = bank.n_bins, bank.frequencies
         self.hop_length, self.downsample_factor = hop_length // plan.factor, plan.factor
         self.earlydownsample = plan.factor > 1
@@ -40,9 +40,7 @@ class _CQT2010(OctaveTransform):
         if self.early_downsample_filter is not None:
             taps = self.early_downsample_filter.to(rows)
             rows = downsampled(rows, taps, self.downsample_factor)
-        widths = [self._width(octave) for octave in range(self.n_octaves)]
-        pitch = self._plan.bank.frequencies / self._plan.bank.sr
-        real, imag = self._bins(rows, widths, pitch)
+        real, imag = self._bins(rows)
         return real[:, -self.n_bins :], imag[:, -self.n_bins :]
 
     def _gain(self, normalization_type: str, like: Tensor) -> Tensor | float:
@@ -160,7 +158,7 @@ class CQT2010v2(_CQT2010):
         return like(present(real * scale, imag * scale, wanted, epsilon), x)
 
     def _sliding_octave(self, padded: Tensor, octave: int) -> tuple[Tensor, Tensor]:
-        hop = int(self._first_hop / 2**octave)
+        hop, _ = self._hops[octave]
         signal = padded[:, None]
         real = conv1d(signal, self.cqt_kernels_real.to(padded), stride=hop)
         return real, -conv1d(signal, self.cqt_kernels_imag.to(padded), stride=hop)
@@ -234,9 +232,7 @@ class CQT2010(SpectralKernels, _CQT2010):
         with announced("CQT kernels", verbose):
             self._settle(checked_bank(bank, fmax, n_bins), hop_length, earlydownsample)
             self._hold(self._plan.bank.kernels(), trainable_STFT, trainable_CQT)
-        hops = [self._first_hop / 2**octave for octave in range(self.n_octaves)]
-        whole = [int(hop) for hop in hops if hop.denominator == 1]
-        self._framings = [BareFrames(self.n_fft, hop) for hop in whole]
+        self._framings = [BareFrames(self.n_fft, hop) for hop, per in self._hops if per == 1]
 
     def forward(
         self,

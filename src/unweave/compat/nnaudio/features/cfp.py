@@ -102,7 +102,7 @@ class _Periodicity(nn.Module):
         halved = spectrum
         for layer, exponent in enumerate(self.g[1:]):
             cutoff = self.fc_idx if layer % 2 else self.tc_idx
-            changed = torch.fft.hfft(halved.to(halved.dtype.to_complex()), self.N)
+            changed = torch.fft.hfft(torch.complex(halved, torch.zeros_like(halved)), self.N)
             changed = changed[..., : self.N // 2 + 1] / math.sqrt(self.N)
             changed = _activated(changed, exponent, cutoff)
             # nnAudio clears one value more above Nyquist than below: the mirror of `cutoff`. The

@@ -85,20 +85,18 @@ class VQT(OctaveTransform):
         self.n_bins, self.bins_per_octave = bank.n_bins, bins_per_octave
         self.filter_scale, self.frequencies = filter_scale, bank.frequencies
         self._factor = octaves(bank, hop_length, earlydownsample).factor
-        self._top = octaves(bank, hop_length, False).bank
-        self.n_filters, self.fmin_t = self._top.n_bins, self._top.fmin
+        plan = octaves(bank, hop_length, False)
+        self._prepare(plan, hop_length, 1, self._factor)
+        self.n_filters, self.fmin_t = plan.bank.n_bins, plan.bank.fmin
         with announced("VQT kernels", verbose):
-            self._build(bank)
+            self._build(bank, plan.bank)
 
-    def _build(self, bank: Bank) -> None:
-        count = -(-bank.n_bins // bank.bins_per_octave)
-        self._prepare(self.hop_length, count, self._factor)
-        self._first_hop *= self._factor
+    def _build(self, bank: Bank, top: Bank) -> None:
         lengths = replace(bank, sr=bank.sr / self._factor).lengths
         self.register_buffer("lenghts", torch.from_numpy(lengths).float())
-        for octave in range(count):
-            rate, lowest = bank.sr / 2**octave, self.fmin_t * 2**-octave
-            kernels = replace(self._top, sr=rate, fmin=lowest).kernels()
+        for octave in range(self.n_octaves):
+            rate, lowest = top.sr / 2**octave, top.fmin * 2**-octave
+            kernels = replace(top, sr=rate, fmin=lowest).kernels()
             for name, part in zip(_names(octave), split(kernels), strict=True):
                 if self.trainable:
                     self.register_parameter(name, nn.Parameter(part[:, None]))
@@ -136,8 +134,7 @@ class VQT(OctaveTransform):
             torch.Size([1, 84, 51, 2])
         """
         rows = single(as_rows(x))
-        widths = [self._width(octave) for octave in range(self.n_octaves)]
-        real, imag = self._bins(rows, widths, self._top.frequencies / self._top.sr)
+        real, imag = self._bins(rows)
         real, imag = real[:, -self.n_bins :], imag[:, -self.n_bins :]
         # The stored lengths are those at the lower rate that nnAudio would have gone down to.
         scale = gain(normalization_type, self.lenghts.to(rows) * self._factor)
@@ -155,7 +152,7 @@ class VQT(OctaveTransform):
 
     def _sliding_octave(self, padded: Tensor, octave: int) -> tuple[Tensor, Tensor]:
         real, imag = self._kernels(octave, padded)
-        hop = int(self._first_hop / 2**octave)
+        hop, _ = self._hops[octave]
         signal = padded[:, None]
         return conv1d(signal, real, stride=hop), -conv1d(signal, imag, stride=hop)
 
