@@ -1,5 +1,7 @@
 """From audio to time-frequency and back."""
 
+from unweave.transforms.chroma import ChromaSTFT, chroma_cqt, chroma_stft, cq_to_chroma
+from unweave.transforms.chromabank import chroma_filter_bank, cq_chroma_filter_bank
 from unweave.transforms.compression import (
     LogCompress,
     PowerCompress,
@@ -8,11 +10,22 @@ from unweave.transforms.compression import (
     power_compress,
     power_expand,
 )
+from unweave.transforms.delta import Delta, delta
+from unweave.transforms.gammatone import (
+    Gammatonegram,
+    gammatone_filter_bank,
+    gammatone_frequencies,
+    gammatonegram,
+)
 from unweave.transforms.griffinlim import GriffinLim, griffinlim
 from unweave.transforms.medians import median_magnitudes
 from unweave.transforms.mel import MelSpectrogram, mel_spectrogram
 from unweave.transforms.melbank import mel_filter_bank, mel_frequencies
+from unweave.transforms.melinversion import inverse_mel
+from unweave.transforms.mfcc import MFCC, inverse_mfcc, mfcc
 from unweave.transforms.nsgt import NSGT, insgt, nsgt
+from unweave.transforms.pcen import PCEN, inverse_pcen, pcen, pcen_stream
+from unweave.transforms.periodicity import CFP, Periodicity, cfp
 from unweave.transforms.ragged import ragged
 from unweave.transforms.scaling import (
     PowerToDB,
@@ -24,18 +37,38 @@ from unweave.transforms.scaling import (
 from unweave.transforms.stft import STFT, istft, stft
 
 __all__ = [
+    "CFP",
+    "MFCC",
     "NSGT",
+    "PCEN",
     "STFT",
+    "ChromaSTFT",
+    "Delta",
+    "Gammatonegram",
     "GriffinLim",
     "LogCompress",
     "MelSpectrogram",
+    "Periodicity",
     "PowerCompress",
     "PowerToDB",
     "amplitude_to_db",
+    "cfp",
+    "chroma_cqt",
+    "chroma_filter_bank",
+    "chroma_stft",
+    "cq_chroma_filter_bank",
+    "cq_to_chroma",
     "db_to_amplitude",
     "db_to_power",
+    "delta",
+    "gammatone_filter_bank",
+    "gammatone_frequencies",
+    "gammatonegram",
     "griffinlim",
     "insgt",
+    "inverse_mel",
+    "inverse_mfcc",
+    "inverse_pcen",
     "istft",
     "log_compress",
     "log_expand",
@@ -43,7 +76,10 @@ __all__ = [
     "mel_filter_bank",
     "mel_frequencies",
     "mel_spectrogram",
+    "mfcc",
     "nsgt",
+    "pcen",
+    "pcen_stream",
     "power_compress",
     "power_expand",
     "power_to_db",
