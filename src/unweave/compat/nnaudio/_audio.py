@@ -118,10 +118,10 @@ def announced(what: str, verbose: bool) -> Iterator[None]:
 
 
 def exporting() -> bool:
-    """Tell whether a graph is made for another runtime, where kernels do better than the FFT.
+    """Tell whether a graph is made for ONNX, where kernels do better than the FFT.
 
     Example:
         >>> exporting()
         False
     """
-    return bool(torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting())
+    return bool(torch.onnx.is_in_onnx_export())

@@ -104,9 +104,9 @@ def _build(name: str, parameters: tuple[float, ...], length: int) -> NumpyArray:
         raise ParameterError(f"a window of {length} samples was asked for: it needs at least 1")
     if length == 1:
         return np.ones(1)
-    if name in _COSINE_SUMS:
-        return symmetric_cosine_sum(name, length + 1)[:-1]
     try:
+        if name in _COSINE_SUMS:
+            return symmetric_cosine_sum(name, length + 1, *parameters)[:-1]
         return _SHAPES[name](length + 1, *parameters)[:-1]
     except TypeError as error:
         raise ParameterError(

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
-from unweave._core.checks import positive_int
 from unweave.compat.nnaudio._audio import announced
 from unweave.compat.nnaudio._formats import EPSILON, bands
 from unweave.compat.nnaudio._windows import WindowName
 from unweave.compat.nnaudio.features.stft import STFT
-from unweave.errors import ParameterError
-
-_EAR_Q, _LEAST_BANDWIDTH = 9.26449, 24.7  # of an auditory filter; the latter in Hz
+from unweave.transforms.gammatone import gammatone_filter_bank
 
 
 class Gammatonegram(nn.Module):
@@ -45,6 +39,7 @@ class Gammatonegram(nn.Module):
         ParameterError: A parameter is out of range.
 
     Example:
+        >>> import torch
         >>> Gammatonegram()(torch.zeros(2, 22050)).shape
         torch.Size([2, 64, 44])
 
@@ -85,7 +80,9 @@ class Gammatonegram(nn.Module):
         own |= {"trainable": trainable_STFT, "output_format": "Magnitude", "verbose": verbose}
         self.stft = STFT(**own, **kwargs)
         with announced("Gammatone filter", verbose):
-            basis = gammatone_basis(sr, n_fft, n_bins, fmin, sr / 2 if fmax is None else fmax)
+            basis = gammatone_filter_bank(
+                sample_rate=sr, n_fft=n_fft, n_bins=n_bins, fmin=fmin, fmax=fmax
+            ).float()
         if trainable_bins:
             self.register_parameter("gammatone_basis", nn.Parameter(basis))
         else:
@@ -108,62 +105,9 @@ class Gammatonegram(nn.Module):
             returns: (batch, n_bins, frames)
 
         Example:
+            >>> import torch
             >>> Gammatonegram(n_fft=512)(torch.zeros(1000)).shape
             torch.Size([1, 64, 2])
         """
         epsilon = EPSILON if self.trainable_STFT else 0.0
         return bands(self.stft, x, self.gammatone_basis, self.power, epsilon)
-
-
-def gammatone_basis(sr: float, n_fft: int, n_bins: int, fmin: float, fmax: float) -> Tensor:
-    """Build the responses of gammatone filters at the frequencies of a Fourier transform.
-
-    A filter of centre frequency f and bandwidth b = 1.019 (f / 9.26449 + 24.7) Hz has four times
-    the pole pair p, p* and four zeros, with r = exp(-2 pi b / sr), c = 2 pi f / sr:
-
-        p = r exp(i c),    z = r (cos c +- sqrt(3 +- 2^1.5) sin c)
-
-    Its magnitude at u = exp(2 pi i k / n_fft), relative to that at its centre, over n_fft.
-
-    Args:
-        sr: Sample rate in Hz.
-        n_fft: Samples of a frame.
-        n_bins: Number of filters, evenly spaced in bandwidths.
-        fmin: Lowest centre frequency in Hz.
-        fmax: Where the centre frequencies end, in Hz.
-
-    Returns:
-        The responses in float32.
-
-    Raises:
-        ParameterError: A parameter is out of range.
-
-    Shape:
-        returns: (n_bins, n_fft // 2 + 1)
-
-    Example:
-        >>> basis = gammatone_basis(16000, 512, 10, 100, 8000)
-        >>> int(basis[0].argmax()) * 16000 / 512
-        93.75
-    """
-    n_bins = positive_int("n_bins", n_bins)
-    if not 0 <= fmin < fmax <= sr / 2:
-        raise ParameterError(
-            f"fmin={fmin} Hz must be below fmax={fmax} Hz, which must be at most half of sr={sr}"
-        )
-    least = _EAR_Q * _LEAST_BANDWIDTH
-    step = math.log((fmin + least) / (fmax + least)) / n_bins
-    centres = (fmax + least) * np.exp(np.arange(n_bins, 0, -1)[:, None] * step) - least
-    radius = np.exp(-2 * np.pi * 1.019 * (centres / _EAR_Q + _LEAST_BANDWIDTH) / sr)
-    turn = 2 * np.pi * centres / sr
-    spread = np.array([1.0, -1.0, 1.0, -1.0]) * np.sqrt(3 + np.array([1, 1, -1, -1]) * 2**1.5)
-    zeros = radius * (np.cos(turn) + spread * np.sin(turn))
-    pole = radius * np.exp(1j * turn)
-
-    def magnitude(places: Any) -> Any:
-        numerator = np.abs(places[..., None] - zeros[:, None]).prod(-1)
-        return numerator / np.abs((pole - places) * (pole.conj() - places)) ** 4
-
-    bins = np.exp(2j * np.pi * np.arange(n_fft // 2 + 1) / n_fft)[None]
-    response = magnitude(bins) / magnitude(np.exp(1j * turn)) / n_fft
-    return torch.from_numpy(response.astype(np.float32))
