@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from unweave._core.fourier import rfft
-from unweave.transforms._analysis import Analysis, check_audio, like
+from unweave.errors import ParameterError
+from unweave.transforms._analysis import Analysis, check_audio, check_choice, like, single
 from unweave.transforms._bank import (
     Bank,
     bank_spectrogram,
@@ -24,7 +25,11 @@ class BankLayer(nn.Module):
         bank: The filter bank.
         exponent: Of the magnitudes, before they are summed.
         weights: Name of the parameter that holds trained weights; None if they are not trained.
-        trainable_STFT: Whether the windowed cosines and sines of the analysis are trained.
+        trainable_STFT: True trains the windowed cosines and sines of the analysis (`wcos`, `wsin`),
+            "window" only the window (`window`), at the cost of a fixed analysis.
+
+    Raises:
+        ParameterError: `trainable_STFT` is something else, or the window already is a parameter.
 
     Example:
         >>> from unweave.transforms._analysis import analysis
@@ -40,16 +45,24 @@ class BankLayer(nn.Module):
         exponent: float,
         *,
         weights: str | None = None,
-        trainable_STFT: bool = False,
+        trainable_STFT: bool | str = False,
     ) -> None:
         super().__init__()
+        if isinstance(trainable_STFT, str):
+            check_choice("trainable_STFT", trainable_STFT, ("window",))
+        if plan.window.values.requires_grad:
+            raise ParameterError(
+                "window is a parameter: give its values (.detach()) and trainable_STFT='window'"
+            )
         self._plan, self._bank, self._weights = plan, bank, weights
         self.n_fft, self.hop_length = plan.framing.n_fft, plan.framing.hop_length
         self.center, self.pad_mode, self.power = plan.framing.center, plan.pad_mode, exponent
         dtype = torch.get_default_dtype()
         if weights is not None:
             setattr(self, weights, nn.Parameter(bank.copy().to(dtype)))
-        if trainable_STFT:
+        if trainable_STFT == "window":
+            self.window = nn.Parameter(plan.window.values.to(dtype, copy=True))
+        elif trainable_STFT:
             cosines, sines = _basis(plan)
             self.wcos, self.wsin = nn.Parameter(cosines.to(dtype)), nn.Parameter(sines.to(dtype))
         self.trainable_STFT = trainable_STFT
@@ -83,23 +96,33 @@ class BankLayer(nn.Module):
         weights = self._trained_weights()
         if weights is None and not self.trainable_STFT:
             return like(bank_spectrogram(x, self._plan, self._bank, self.power), x)
-        double = torch.float64 if x.dtype == torch.float64 else torch.float32
-        weights = None if weights is None else weights.to(double)
-        basis = torch.cat([self.wcos, -self.wsin]).to(double) if self.trainable_STFT else None
+        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        weights = None if weights is None else weights.to(dtype)
+        analyser = self._analyser(single(x), dtype)
 
         def work(frames: Tensor) -> Tensor:
-            found = energies(self._spectra(frames, basis), self.power)
+            found = energies(_spectra(frames, analyser), self.power)
             return self._bank(found) if weights is None else product(found, weights.T)
 
-        reads = tuple(tensor for tensor in (weights, basis) if tensor is not None)
+        reads = (analyser,) if weights is None else (weights, analyser)
         return like(self._plan.frames(x, work, reads), x)
 
-    def _spectra(self, frames: Tensor, basis: Tensor | None) -> Tensor:
-        if basis is None:
-            return rfft(frames * self._plan.window(frames))
-        parts = product(frames, basis.T)
-        real, imaginary = parts.chunk(2, -1)
-        return torch.complex(real, imaginary)
+    def _analyser(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Give the window, or the matrix that turns frames into real and imaginary parts."""
+        if self.trainable_STFT == "window":
+            return self.window.to(dtype)
+        if self.trainable_STFT:
+            return torch.cat([self.wcos, -self.wsin]).to(dtype).T
+        return self._plan.window(x)
+
+
+def _spectra(frames: Tensor, analyser: Tensor) -> Tensor:
+    if analyser.ndim == 1:
+        return rfft(frames * analyser)
+    # A copy, which the product would make anyway, but in a way that exporters understand.
+    parts = product(frames.clone(memory_format=torch.contiguous_format), analyser)
+    real, imaginary = parts.chunk(2, -1)
+    return torch.complex(real, imaginary)
 
 
 def _basis(plan: Analysis) -> tuple[Tensor, Tensor]:

@@ -228,7 +228,8 @@ class ChromaSTFT(BankLayer):
         base_c: Whether the first class is C; otherwise it is A.
         norm: The norm that each frame is brought to; see `chroma_stft`.
         trainable_bins: Whether the weights (`chroma_basis`) are trained.
-        trainable_STFT: Whether the windowed cosines and sines of the analysis are trained.
+        trainable_STFT: True trains the windowed cosines and sines of the analysis (`wcos`, `wsin`),
+            "window" only the window (`window`), which costs far less.
 
     Raises:
         ParameterError: A parameter is out of range.
@@ -255,7 +256,7 @@ class ChromaSTFT(BankLayer):
         base_c: bool = True,
         norm: float | None = math.inf,
         trainable_bins: bool = False,
-        trainable_STFT: bool = False,
+        trainable_STFT: bool | str = False,
     ) -> None:
         super().__init__(
             analysis(n_fft, hop_length, win_length, window, center, pad_mode),

@@ -174,7 +174,8 @@ class Gammatonegram(BankLayer):
         fmax: One step above the centre of the highest band, in hertz; half the sample rate if not
             given.
         trainable_bins: Whether the weights (`gammatone_basis`) are trained.
-        trainable_STFT: Whether the windowed cosines and sines of the analysis are trained.
+        trainable_STFT: True trains the windowed cosines and sines of the analysis (`wcos`, `wsin`),
+            "window" only the window (`window`), which costs far less.
 
     Raises:
         ParameterError: A parameter is out of range.
@@ -199,7 +200,7 @@ class Gammatonegram(BankLayer):
         fmin: float = 20.0,
         fmax: float | None = None,
         trainable_bins: bool = False,
-        trainable_STFT: bool = False,
+        trainable_STFT: bool | str = False,
     ) -> None:
         super().__init__(
             analysis(n_fft, hop_length, win_length, window, center, pad_mode),

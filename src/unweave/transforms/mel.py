@@ -105,7 +105,8 @@ class MelSpectrogram(BankLayer):
         norm: How the bands are scaled; see `mel_filter_bank`.
         trainable_mel: True trains the weights (`mel_basis`), "spacing" the edges of the triangles
             (`mel_spacing`: logarithms of the gaps between them, all zero at first).
-        trainable_STFT: Whether the windowed cosines and sines of the analysis are trained.
+        trainable_STFT: True trains the windowed cosines and sines of the analysis (`wcos`, `wsin`),
+            "window" only the window (`window`), which costs far less.
 
     Raises:
         ParameterError: A parameter is out of range.
@@ -136,7 +137,7 @@ class MelSpectrogram(BankLayer):
         htk: bool = False,
         norm: Norm = "slaney",
         trainable_mel: bool | str = False,
-        trainable_STFT: bool = False,
+        trainable_STFT: bool | str = False,
     ) -> None:
         if isinstance(trainable_mel, str):
             check_choice("trainable_mel", trainable_mel, ("spacing",))

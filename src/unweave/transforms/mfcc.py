@@ -182,7 +182,8 @@ class MFCC(nn.Module):
         htk: Whether the mel scale is HTK's instead of Slaney's.
         mel_norm: How the bands are scaled; see `mel_filter_bank`.
         trainable_mel: Whether the bands are trained; see `MelSpectrogram`.
-        trainable_STFT: Whether the windowed cosines and sines of the analysis are trained.
+        trainable_STFT: True trains the windowed cosines and sines of the analysis (`wcos`, `wsin`),
+            "window" only the window (`window`), which costs far less.
 
     Raises:
         ParameterError: A parameter is out of range.
@@ -214,7 +215,7 @@ class MFCC(nn.Module):
         htk: bool = False,
         mel_norm: Norm = "slaney",
         trainable_mel: bool | str = False,
-        trainable_STFT: bool = False,
+        trainable_STFT: bool | str = False,
     ) -> None:
         super().__init__()
         self._cepstrum = _cepstrum(n_mfcc, n_mels, dct_type, norm, lifter)
