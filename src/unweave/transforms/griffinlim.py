@@ -20,7 +20,7 @@ from unweave._core.windows import Window
 from unweave.errors import ParameterError
 from unweave.transforms._analysis import Analysis, analysis, check_choice, like, single
 from unweave.transforms._phases import Maps, Search, find_audio
-from unweave.transforms.stft import _length
+from unweave.transforms._shorttime import wanted_length
 
 _INITS = ("random", "zero")
 
@@ -49,8 +49,8 @@ def griffinlim(
     sample by sample while it sounds alike. With momentum 0 it is the algorithm of Griffin and Lim,
     whose spectral error never rises; momentum reaches lower errors in fewer iterations.
 
-    Without a gradient, work is done signal by signal. With one, each iteration keeps what the
-    backward pass needs: some spectrograms of memory.
+    Each iteration needs a whole signal: without a gradient, which works signal by signal, some eleven
+    times the memory of its magnitudes. With one, every iteration keeps some spectrograms more.
 
     Args:
         magnitude: Magnitudes of a spectrogram as `stft` gives them, not negative.
@@ -268,8 +268,8 @@ def _restore(
 
 def _maps(plan: Analysis, window: Tensor, count: int, length: int | None) -> Maps:
     framing = plan.framing
-    default = _length(framing, count, None)
-    length = _length(framing, count, length)
+    default = wanted_length(framing, count, None)
+    length = wanted_length(framing, count, length)
     if count and framing.count(length) != count:
         raise ParameterError(
             f"length={length} has {framing.count(length)} frames of"
