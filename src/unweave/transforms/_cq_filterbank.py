@@ -13,14 +13,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import conv1d, pad
 
 from unweave._core.forms import is_traced, is_transformed, needs_plain_form
 from unweave._core.fourier import Finish, in_blocks
-from unweave._core.frames import Framing, blocks, overlap_add
+from unweave._core.frames import blocks, overlap_add
+from unweave._core.memory import fresh
 from unweave.errors import ParameterError
-from unweave.transforms._cq_plan import Plan
-from unweave.transforms._decimate import cut, decimate, interpolate
+from unweave.transforms._bank import product
+from unweave.transforms._cq_plan import Plan, Stage
+from unweave.transforms._decimate import cut, decimate, interpolate, leading
 
 _LEAST_HOP = 64  # samples between frames whose overlap-add is quick
 
@@ -31,9 +33,9 @@ class _Octave:
 
     rows: Tensor
     weights: Tensor
-    hop_length: int
+    stage: Stage
     margin: int
-    count: int
+    count: Any  # an int, or a symbol where an exporter is at work
     bins: slice
 
 
@@ -73,14 +75,14 @@ def filterbank(
     """
 
     def finished(products: Tensor) -> Tensor:
-        values = torch.view_as_complex(products.unflatten(-1, (-1, 2)))
+        values = torch.view_as_complex(products.view(*products.shape[:-1], -1, 2))
         return values if finish is None else finish(values)
 
     octaves = _octaves(rows, plan, pad_mode, kernels)
     if needs_plain_form(rows, *kernels):
         return torch.cat([finished(_products(octave)) for octave in octaves][::-1], -1)
     first = finished(rows.new_zeros(1, 1, 2))
-    out = first.new_empty(len(rows), plan.count(rows.shape[-1]), plan.n_bins)
+    out = fresh(first, len(rows), plan.count(rows.shape[-1]), plan.n_bins)
     for octave in octaves:
         for row, frame in blocks(len(rows), octave.count, len(octave.weights)):
             out[row, frame, octave.bins] = finished(_block(octave, row, frame))
@@ -137,7 +139,7 @@ def _octaves(
         margin, source = stage.n_fft // 2, rows
         if pad_mode != "constant":
             source, margin = _padded(rows, margin, pad_mode), 0
-        yield _Octave(source, weights, stage.hop_length, margin, count, slice(start, stop))
+        yield _Octave(source, weights, stage, margin, count, slice(start, stop))
         rows, stop = decimate(rows, stage.steps), start
 
 
@@ -155,19 +157,26 @@ def _products(octave: _Octave) -> Tensor:
     rows, weights, margin = octave.rows, octave.weights, octave.margin
     explicit = not (torch.compiler.is_compiling() or is_transformed() or is_traced(weights))
     if explicit and rows.device.type == "cpu":
-        projected: Tensor = _Project.apply(rows, weights, octave)
+        projected: Tensor = _Project.apply(rows, weights, octave)  # type: ignore[no-untyped-call]
         return projected
-    framing = Framing(weights[:, 0], octave.hop_length, center=False)
-    padded = pad(rows, (margin, margin))
-    return in_blocks(padded, framing, octave.count, lambda frames: frames @ weights, (weights,))
+    padded, stage, count = pad(rows, (margin, margin)), octave.stage, octave.count
+    if not isinstance(count, int):  # a symbol of an exporter, which knows convolutions best
+        filtered = conv1d(padded[:, None], weights.T[:, None], stride=stage.hop_length)
+        return leading(filtered.mT, count, 1)
+    if torch.compiler.is_compiling() or is_transformed():
+        return product(padded.unfold(1, stage.n_fft, stage.hop_length)[:, :count], weights)
+    return in_blocks(
+        padded, stage.framing, count, lambda frames: product(frames, weights), (weights,)
+    )
 
 
 def _block(octave: _Octave, row: slice, frame: slice) -> Tensor:
     """Multiply some frames by the filters."""
-    hop, n_fft = octave.hop_length, len(octave.weights)
+    hop, n_fft = octave.stage.hop_length, octave.stage.n_fft
     start = frame.start * hop - octave.margin
     stop = (frame.stop - 1) * hop - octave.margin + n_fft
-    return cut(octave.rows[row], start, stop).unfold(1, n_fft, hop) @ octave.weights
+    frames = cut(octave.rows[row], start, stop).unfold(1, n_fft, hop)
+    return product(frames, octave.weights)
 
 
 class _Project(torch.autograd.Function):
@@ -176,9 +185,8 @@ class _Project(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weights: Tensor, octave: _Octave) -> Tensor:
         ctx.save_for_backward(weights)
-        ctx.numbers = octave.hop_length, octave.margin, rows.shape[1]
-        ctx.count = octave.count
-        out = rows.new_empty(len(rows), octave.count, weights.shape[1])
+        ctx.numbers = octave.stage.hop_length, octave.margin, rows.shape[1]
+        out = fresh(rows, len(rows), octave.count, weights.shape[1])
         for row, frame in blocks(len(rows), octave.count, len(weights)):
             out[row, frame] = _block(octave, row, frame)
         return out
@@ -195,11 +203,12 @@ def _project_back(parts: Tensor, weights: Tensor, hop: int, margin: int, length:
     group = -(-_LEAST_HOP // hop)
     shifted = [pad(weights, (0, 0, i * hop, (group - 1 - i) * hop)) for i in range(group)]
     joined, step = torch.cat(shifted, 1).mT, group * hop
-    parts = pad(parts, (0, 0, 0, -parts.shape[1] % group)).unflatten(1, (-1, group)).flatten(2)
+    parts = pad(parts, (0, 0, 0, -parts.shape[1] % group))
+    parts = parts.reshape(len(parts), -1, len(joined))
     count, span = parts.shape[1], joined.shape[1]
     reach = -(-span // step) - 1
     out = parts.new_zeros(len(parts), max(margin + length, (count + reach) * step))
     for row, frame in blocks(len(parts), count, span):
         start, stop = frame.start * step, (frame.stop + reach) * step
-        out[row, start:stop] += overlap_add(parts[row, frame] @ joined, step)
+        out[row, start:stop] += overlap_add(product(parts[row, frame], joined), step)
     return out[:, margin : margin + length]

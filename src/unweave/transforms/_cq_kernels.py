@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from numbers import Real
+from typing import cast
 
 import numpy as np
 
@@ -121,12 +122,12 @@ def check_bins(bins: Bins) -> None:
         non_negative("gamma", bins.gamma)
     if non_negative("sparsity", bins.sparsity) >= 1:
         raise ParameterError(f"sparsity={bins.sparsity!r} must be below 1")
-    if not isinstance(bins.tuning, Real) or not math.isfinite(bins.tuning):
-        raise ParameterError(f"tuning={bins.tuning!r} must be a number of bins, such as 0.25")
-    order = bins.norm
-    if order is not None and (not isinstance(order, Real) or not (order >= 0 or math.isinf(order))):
+    tuning, order, window = cast("tuple[object, ...]", (bins.tuning, bins.norm, bins.window))
+    if not isinstance(tuning, Real) or not math.isfinite(tuning):
+        raise ParameterError(f"tuning={tuning!r} must be a number of bins, such as 0.25")
+    if order is not None and (not isinstance(order, Real) or -math.inf < float(order) < 0):
         raise ParameterError(f"norm={order!r} must be None, 0, positive or infinite")
-    if not isinstance(bins.window, str | tuple):
+    if not isinstance(window, str | tuple):
         raise ParameterError("window must be a name or a pair such as ('kaiser', 8.0)")
     _check_top(bins)
 

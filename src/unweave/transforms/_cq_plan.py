@@ -13,14 +13,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from unweave._core.arrays import NumpyArray
+from unweave._core.checks import positive_int
 from unweave._core.constants import Constant
-from unweave.transforms._cq_kernels import Bins, responses
+from unweave._core.frames import Framing
+from unweave.transforms._analysis import check_choice
+from unweave.transforms._cq_kernels import Bins, check_bins, responses
 from unweave.transforms._soxr_filters import FACTORS, Halving, halvings
 
 ALGORITHMS = ("auto", "direct", "downsample")
@@ -45,7 +50,12 @@ class Stage:
     @property
     def n_fft(self) -> int:
         """Samples of a frame, whose middle is sample t * hop_length."""
-        return self.kernels.values.shape[0]
+        return int(self.kernels.values.shape[0])
+
+    @cached_property
+    def framing(self) -> Framing:
+        """The frames of a signal padded by n_fft // 2 samples."""
+        return Framing(torch.ones(self.n_fft), self.hop_length, center=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +73,11 @@ class Plan:
     @property
     def n_bins(self) -> int:
         """Bins of all stages."""
-        return sum(stage.kernels.values.shape[1] for stage in self.stages) // 2
+        return sum(int(stage.kernels.values.shape[1]) for stage in self.stages) // 2
 
     def count(self, length: int) -> int:
         """Give the number of frames of a signal of `length` samples."""
-        return 1 + -(-length // 2 ** len(self.steps)) // self.stages[0].hop_length
+        return 1 + -(-length // (1 << len(self.steps))) // self.stages[0].hop_length
 
 
 def stage(kernels: NumpyArray, hop_length: int, steps: tuple[Halving, ...] = ()) -> Stage:
@@ -83,6 +93,55 @@ def stage(kernels: NumpyArray, hop_length: int, steps: tuple[Halving, ...] = ())
     with torch.inference_mode(False):  # what inference makes, training could not use
         values = torch.from_numpy(np.ascontiguousarray(parts.T, dtype=np.float64))
     return Stage(Constant(values), hop_length, steps)
+
+
+def checked_plan(
+    bins: Bins, hop_length: int, algorithm: str, normalization: str, scale: bool
+) -> Plan:
+    """Give the plan of a transform whose parameters come from a user.
+
+    Args:
+        bins: The bins.
+        hop_length: Samples from one frame to the next.
+        algorithm: "direct", "downsample" or "auto", which is librosa's result.
+        normalization: "librosa", "convolutional" or "wrap".
+        scale: Whether librosa's values are divided by the root of the filters' lengths.
+
+    Raises:
+        ParameterError: A parameter is out of range.
+    """
+    if torch.compiler.is_compiling():  # which can build nothing in NumPy, but takes what is built
+        steps, stages = _tables(*vars(bins).values(), hop_length, algorithm, normalization, scale)
+        made = [Stage(Constant(values), hop, _steps(then)) for values, hop, then in stages]
+        return Plan(tuple(made), _steps(steps))
+    return _checked(bins, hop_length, algorithm, normalization, scale)
+
+
+def _checked(bins: Bins, hop_length: int, algorithm: str, normalization: str, scale: bool) -> Plan:
+    hop_length = positive_int("hop_length", hop_length)
+    check_choice("algorithm", algorithm, ALGORITHMS)
+    check_choice("normalization", normalization, NORMALIZATIONS)
+    check_bins(bins)
+    return plan(bins, hop_length, algorithm, normalization, bool(scale))
+
+
+_StepTables = tuple[tuple[Tensor, int, bool], ...]
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _tables(*numbers: Any) -> tuple[_StepTables, tuple[tuple[Tensor, int, _StepTables], ...]]:
+    """Give a plan as the compiler can hold it: tensors and numbers in tuples."""
+    made = _checked(Bins(*numbers[:10]), *numbers[10:])
+
+    def tables(steps: tuple[Halving, ...]) -> _StepTables:
+        return tuple((step.matrix.values, step.reach, step.last) for step in steps)
+
+    stages = ((s.kernels.values, s.hop_length, tables(s.steps)) for s in made.stages)
+    return tables(made.steps), tuple(stages)
+
+
+def _steps(tables: _StepTables) -> tuple[Halving, ...]:
+    return tuple(Halving(Constant(matrix), reach, None, last) for matrix, reach, last in tables)
 
 
 @lru_cache(maxsize=16)
@@ -130,5 +189,4 @@ def _early_factor(bins: Bins, hop_length: int, octaves: int) -> int:
     room = math.ceil(math.log2(nyquist / bins.cutoff)) - 2
     twos = (hop_length & -hop_length).bit_length() - 1
     count = min(max(0, room), max(0, twos - octaves + 1))
-    factor: int = min(2**count, FACTORS[-1])
-    return factor
+    return int(min(2**count, FACTORS[-1]))

@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import conv1d, pad
 
 from unweave._core.forms import is_traced, is_transformed
 from unweave._core.frames import blocks, overlap_add
+from unweave._core.memory import fresh
+from unweave.transforms._bank import product
 from unweave.transforms._soxr_filters import BLOCK, OUTPUTS, Halving
 
 _SHORT = BLOCK // 8  # outputs below which blocks would be mostly silence
@@ -89,7 +91,7 @@ def _halve(rows: Tensor, step: Halving, wanted: int) -> Tensor:
     if torch.compiler.is_compiling() or is_transformed() or rows.device.type != "cpu":
         return _product(rows, step, wanted)
     if is_traced(rows):
-        halved: Tensor = _Halve.apply(rows, step, wanted)
+        halved: Tensor = _Halve.apply(rows, step, wanted)  # type: ignore[no-untyped-call]
         return halved
     return _halve_in_blocks(rows, step, wanted)
 
@@ -98,7 +100,7 @@ def _double(rows: Tensor, step: Halving, length: int) -> Tensor:
     if torch.compiler.is_compiling() or is_transformed() or rows.device.type != "cpu":
         return _product_adjoint(rows, step, length)
     if is_traced(rows):
-        doubled: Tensor = _Double.apply(rows, step, length)
+        doubled: Tensor = _Double.apply(rows, step, length)  # type: ignore[no-untyped-call]
         return doubled
     return _double_in_blocks(rows, step, length)
 
@@ -125,19 +127,26 @@ class _Double(torch.autograd.Function):
         return _halve(gradient, ctx.step, ctx.wanted), None, None
 
 
-def _product(rows: Tensor, step: Halving, wanted: int) -> Tensor:
+def _product(rows: Tensor, step: Halving, wanted: Any) -> Tensor:
     weights = step.matrix(rows)
+    if not isinstance(wanted, int):  # a symbol of an exporter, which knows convolutions best
+        taps = weights[: 2 * step.reach + 1, :1].T[:, None]
+        filled = pad(rows, (step.reach, 2 * step.reach))[:, None]
+        return leading(conv1d(filled, taps, stride=2)[:, 0], wanted, 1)
+    if wanted == 0:
+        return rows[:, :0]
     span, stride = weights.shape[0], 2 * OUTPUTS
-    count = max(1, -(-wanted // OUTPUTS))
+    count = -(-wanted // OUTPUTS)
     after = (count - 1) * stride + span - step.reach - rows.shape[-1]
     frames = pad(rows, (step.reach, after)).unfold(-1, span, stride)
-    return (frames @ weights).flatten(-2)[..., :wanted]
+    return product(frames, weights).flatten(-2)[..., :wanted]
 
 
 def _product_adjoint(rows: Tensor, step: Halving, length: int) -> Tensor:
     weights, wanted = step.matrix(rows), rows.shape[-1]
-    parts = pad(rows, (0, -wanted % OUTPUTS)).unflatten(-1, (-1, OUTPUTS)) @ weights.mT
-    sums = overlap_add(parts, 2 * OUTPUTS)[:, step.reach :]
+    filled = pad(rows, (0, -wanted % OUTPUTS))
+    stretches = product(filled.view(len(rows), -1, OUTPUTS), weights.mT)
+    sums = overlap_add(stretches, 2 * OUTPUTS)[:, step.reach :]
     return pad(sums, (0, length - sums.shape[1]))
 
 
@@ -147,14 +156,15 @@ def _halve_in_blocks(rows: Tensor, step: Halving, wanted: int) -> Tensor:
         span, before, outputs = weights.shape[0], step.reach, OUTPUTS
 
         def work(frames: Tensor) -> Tensor:
-            return frames @ weights
+            return product(frames, weights)
     else:
         response, half = step.response(rows), -(-step.reach // 2)
         span, before, outputs = BLOCK, 2 * half, BLOCK // 2 - 2 * half
 
         def work(frames: Tensor) -> Tensor:
             spectra = torch.fft.rfft(frames)[..., : len(response)] * response
-            return torch.fft.irfft(spectra, BLOCK // 2)[..., half:-half]
+            halved: Tensor = torch.fft.irfft(spectra, BLOCK // 2)
+            return halved[..., half:-half]
 
     return _overlap_save(rows, work, span, before, 2 * outputs, wanted)
 
@@ -168,7 +178,8 @@ def _double_in_blocks(rows: Tensor, step: Halving, length: int) -> Tensor:
 
     def work(frames: Tensor) -> Tensor:
         spectra = torch.fft.rfft(frames) * response
-        return torch.fft.irfft(spectra, BLOCK)[..., 2 * half : -2 * half]
+        doubled: Tensor = torch.fft.irfft(spectra, BLOCK)
+        return doubled[..., 2 * half : -2 * half]
 
     return _overlap_save(rows, work, BLOCK // 2, half, BLOCK // 2 - 2 * half, length)
 
@@ -181,14 +192,32 @@ def _overlap_save(
     stride: int,
     wanted: int,
 ) -> Tensor:
-    """Filter signals in blocks that overlap; a block starts `before` samples ahead of its stride."""
+    """Filter signals in overlapping blocks, each from `before` samples ahead of its stride on."""
     outputs = work(rows.new_zeros(1, 1, span)).shape[-1]
     count = -(-wanted // outputs)
-    out = rows.new_empty(len(rows), count, outputs)
+    out = fresh(rows, len(rows), count, outputs)
     for row, block in blocks(len(rows), count, span):
         start, stop = stride * block.start - before, stride * (block.stop - 1) + span - before
         out[row, block] = work(cut(rows[row], start, stop).unfold(1, span, stride))
     return out.flatten(1)[:, :wanted]
+
+
+def leading(x: Tensor, wanted: Any, dim: int) -> Tensor:
+    """Give the first places along an axis, also where an exporter knows their number as a symbol.
+
+    Args:
+        x: Any tensor.
+        wanted: How many places; the axis has at least as many.
+        dim: The axis.
+
+    Example:
+        >>> leading(torch.arange(5), 2, 0)
+        tensor([0, 1])
+    """
+    if isinstance(wanted, int):
+        return x.narrow(dim, 0, wanted)
+    # A slice would have the exporter prove that it fits, for all lengths.
+    return x.index_select(dim, torch.arange(wanted, device=x.device))
 
 
 def cut(rows: Tensor, start: int, stop: int) -> Tensor:
