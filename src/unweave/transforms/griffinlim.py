@@ -49,8 +49,8 @@ def griffinlim(
     sample by sample while it sounds alike. With momentum 0 it is the algorithm of Griffin and Lim,
     whose spectral error never rises; momentum reaches lower errors in fewer iterations.
 
-    Each iteration needs a whole signal: without a gradient, which works signal by signal, some eleven
-    times the memory of its magnitudes. With one, every iteration keeps some spectrograms more.
+    Each iteration needs a whole signal: without a gradient, which works signal by signal, some
+    eleven times the memory of its magnitudes. With one, every iteration keeps some spectrograms.
 
     Args:
         magnitude: Magnitudes of a spectrogram as `stft` gives them, not negative.
