@@ -188,6 +188,27 @@ def sparse_spectra(filters: NumpyArray, sparsity: float) -> NumpyArray:
     return spectra
 
 
+def filter_spectra(bins: Bins, choice: slice, sample_rate: float, least: int = 1) -> NumpyArray:
+    """Give the spectra of some bins' filters, each as large as its filter is long.
+
+    Args:
+        bins: All bins of the transform.
+        choice: Those wanted.
+        sample_rate: Rate in Hz of the signal to analyse.
+        least: Fewest samples of a frame.
+
+    Returns:
+        Spectra, complex64, of shape (bins, n_fft // 2 + 1) where n_fft is the power of two that
+        holds the longest filter and `least`.
+    """
+    scaled = bins.at_rate(sample_rate)
+    frequencies, lengths = scaled.frequencies[choice], scaled.lengths[choice]
+    n_fft = power_of_two([*lengths, least])
+    filters = wavelets(frequencies, lengths, scaled, n_fft).astype(np.complex64)
+    filters *= (lengths / n_fft)[:, None]
+    return sparse_spectra(filters, bins.sparsity)
+
+
 def responses(bins: Bins, choice: slice, sample_rate: float) -> NumpyArray:
     """Give the filters of some bins as librosa applies them, turned back into time.
 
@@ -200,17 +221,11 @@ def responses(bins: Bins, choice: slice, sample_rate: float) -> NumpyArray:
         sample_rate: Rate in Hz of the signal to analyse.
 
     Returns:
-        Filters in time, complex128, of shape (bins, n_fft) where n_fft is the power of two that
-        holds the longest.
+        Filters in time, complex128, of shape (bins, n_fft).
     """
-    scaled = bins.at_rate(sample_rate)
-    frequencies, lengths = scaled.frequencies[choice], scaled.lengths[choice]
-    n_fft = power_of_two(lengths)
-    filters = wavelets(frequencies, lengths, scaled, n_fft).astype(np.complex64)
-    filters *= (lengths / n_fft)[:, None]
-    spectra = sparse_spectra(filters, bins.sparsity).astype(np.complex128)
+    spectra = filter_spectra(bins, choice, sample_rate).astype(np.complex128)
     # sum_k B[k] X[k] = sum_n x[n] g[n] with g[n] = sum_k B[k] exp(-2 pi i k n / n_fft)
-    out: NumpyArray = np.fft.fft(spectra, n_fft)
+    out: NumpyArray = np.fft.fft(spectra, 2 * (spectra.shape[1] - 1))
     return out
 
 
