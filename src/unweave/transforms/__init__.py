@@ -1,5 +1,6 @@
 """From audio to time-frequency and back."""
 
+from unweave.transforms._scale import stft_frequencies
 from unweave.transforms.chroma import ChromaSTFT, chroma_cqt, chroma_stft, cq_to_chroma
 from unweave.transforms.chromabank import chroma_filter_bank, cq_chroma_filter_bank
 from unweave.transforms.compression import (
@@ -18,6 +19,8 @@ from unweave.transforms.gammatone import (
     gammatonegram,
 )
 from unweave.transforms.griffinlim import GriffinLim, griffinlim
+from unweave.transforms.icqt import icqt
+from unweave.transforms.istftlayer import ISTFT
 from unweave.transforms.medians import median_magnitudes
 from unweave.transforms.mel import MelSpectrogram, mel_spectrogram
 from unweave.transforms.melbank import mel_filter_bank, mel_frequencies
@@ -34,10 +37,12 @@ from unweave.transforms.scaling import (
     db_to_power,
     power_to_db,
 )
-from unweave.transforms.stft import STFT, istft, stft
+from unweave.transforms.stft import istft, stft
+from unweave.transforms.stftlayer import STFT
 
 __all__ = [
     "CFP",
+    "ISTFT",
     "MFCC",
     "NSGT",
     "PCEN",
@@ -65,6 +70,7 @@ __all__ = [
     "gammatone_frequencies",
     "gammatonegram",
     "griffinlim",
+    "icqt",
     "insgt",
     "inverse_mel",
     "inverse_mfcc",
@@ -85,4 +91,5 @@ __all__ = [
     "power_to_db",
     "ragged",
     "stft",
+    "stft_frequencies",
 ]
