@@ -62,7 +62,7 @@ def analyse(
     return in_blocks(padded, framing, count, spectra_of, (window,))
 
 
-def rfft(frames: Tensor) -> Tensor:
+def rfft(frames: Tensor, size: int | None = None) -> Tensor:
     """Transform real frames as `torch.fft.rfft` does, and exactly so in ONNX.
 
     onnxruntime transforms sizes that are no power of two with an error of 3e-5 and slowly; short
@@ -70,24 +70,26 @@ def rfft(frames: Tensor) -> Tensor:
 
     Args:
         frames: Real frames, weighted already.
+        size: Samples that the frames are lengthened to by zeros; `n_fft` if not given.
 
     Returns:
         The complex spectra.
 
     Shape:
         frames: (..., n_fft)
-        returns: (..., n_fft // 2 + 1)
+        returns: (..., size // 2 + 1)
 
     Example:
         >>> rfft(torch.ones(1, 4)).abs()
         tensor([[4., 0., 0.]])
     """
     n_fft = frames.shape[-1]
-    if n_fft & (n_fft - 1) == 0 or n_fft > _ONNX_MATRIX or not torch.onnx.is_in_onnx_export():
-        spectra: Tensor = torch.fft.rfft(frames)
+    size = n_fft if size is None else size
+    if size & (size - 1) == 0 or size > _ONNX_MATRIX or not torch.onnx.is_in_onnx_export():
+        spectra: Tensor = torch.fft.rfft(frames, size)
         return spectra
-    turns = torch.arange(n_fft)[:, None] * torch.arange(n_fft // 2 + 1) % n_fft
-    angles = turns.to(torch.float64) * (-2 * torch.pi / n_fft)
+    turns = torch.arange(n_fft)[:, None] * torch.arange(size // 2 + 1) % size
+    angles = turns.to(torch.float64) * (-2 * torch.pi / size)
     return torch.complex(frames @ angles.cos().to(frames), frames @ angles.sin().to(frames))
 
 
