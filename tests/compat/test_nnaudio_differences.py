@@ -12,7 +12,7 @@ NOISE = torch.randn(1, 44100, generator=torch.Generator().manual_seed(0))
 
 
 def relative(result, expected):
-    """Relative error away from the ends of the signal, where mirrored samples differ by the rate."""
+    """Relative error away from the ends of the signal, which are mirrored at several rates."""
     margin = expected.shape[-1] // 5
     inner = slice(margin, -margin)
     error = (result - expected)[..., inner]

@@ -101,7 +101,7 @@ def test_griffin_lim_finds_the_magnitudes_of_a_tone():
     tone = torch.sin(2 * torch.pi * 440 / 22050 * torch.arange(22050))[None]
     goal = features.STFT(n_fft=512, output_format="Magnitude")(tone)
     again = features.Griffin_Lim(512)(goal)
-    error = features.STFT(n_fft=512, output_format="Magnitude")(again) - goal[..., :172]
+    error = features.STFT(n_fft=512, output_format="Magnitude")(again) - goal
     assert float(error.norm() / goal.norm()) < 0.1
 
 
@@ -172,9 +172,7 @@ def test_inverse_constant_q_comes_nearer_than_the_successors(successor, silently
 @torch.no_grad()
 def test_the_adjoint_of_the_constant_q_is_its_adjoint():
     for pad_mode, center in (("reflect", True), ("constant", True), ("reflect", False)):
-        layer = features.iCQT(
-            fmin=220, n_bins=60, hop_length=100, pad_mode=pad_mode, center=center
-        )
+        layer = features.iCQT(fmin=220, n_bins=60, hop_length=100, pad_mode=pad_mode, center=center)
         layer = layer.double()
         x = noise(2, 5000).double()
         groups = layer._groups(x)

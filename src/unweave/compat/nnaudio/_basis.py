@@ -8,6 +8,7 @@ transform gives their products with a signal; `Original` finds out whether they 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
@@ -165,7 +166,7 @@ class Original:
 
     Training, loading a checkpoint, writing into a tensor or replacing it may change them; moving
     the module does not. The values are only compared when a tensor was replaced or written to.
-    Inside a compiled graph, the last answer stands.
+    Inside a compiled graph the last answer stands, which a loaded checkpoint renews.
 
     Args:
         names: Attributes of the module.
@@ -213,7 +214,7 @@ class Original:
         return self.answer
 
     def trust(self, module: nn.Module) -> None:
-        """Take the present tensors for the original ones, which saves the first comparison.
+        """Take the present tensors for the original ones, and look at all that are loaded later.
 
         Args:
             module: The module that has just been built.
@@ -223,6 +224,11 @@ class Original:
         """
         tensors = [getattr(module, name) for name in self.names]
         self._seen = [(tensor, _version(tensor)) for tensor in tensors]
+        listen = cast("Callable[[object], object]", module.register_load_state_dict_post_hook)
+        listen(self._reloaded)
+
+    def _reloaded(self, module: nn.Module, keys: object) -> None:
+        self.holds(module)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_seen": []}

@@ -134,13 +134,7 @@ class CQT1992v2(nn.Module):
         return like(present(real, imag, output_format or self.output_format, epsilon), x)
 
 
-class CQT(CQT1992v2):
-    """Stand for `CQT1992v2`, as `nnAudio.features.CQT` does.
-
-    Example:
-        >>> CQT(fmin=220, n_bins=60)(torch.zeros(22050)).shape
-        torch.Size([1, 60, 44])
-    """
+CQT = CQT1992v2
 
 
 class CQT1992(SpectralKernels):

@@ -162,13 +162,7 @@ class CQT1992v2(cqt.CQT1992v2):
         settle(self, device)
 
 
-class CQT(CQT1992v2):
-    """Stand for `CQT1992v2`.
-
-    Example:
-        >>> CQT()(torch.zeros(22050)).shape
-        torch.Size([1, 68, 44])
-    """
+CQT = CQT1992v2
 
 
 class CQT2010(cqt.CQT2010):
