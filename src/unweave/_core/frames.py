@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -56,12 +57,13 @@ class Framing:
         self.invertible = bool(steady.min() >= self.floor)
         self._power = power
         self._edges: dict[int, tuple[int, int]] = {}
-        for count in range(1, 1 + self._overlap) if self._overlap <= 32 else ():
-            self._edge(count)
         # Between two hops, a frame ends this far before the last sample at most. Where even a lone
         # frame sees that far, none is ever added, and lengths may be symbols that have no value.
         reach = self._edge(1)[1]
         self.adds = center and self.invertible and self.n_fft - self.margin + hop_length - 1 > reach
+        for count in range(2, 1 + self._overlap) if self.adds and self._overlap <= 32 else ():
+            self._edge(count)
+        self._edge(self._overlap)
 
     def count(self, length: int) -> int:
         """Give the number of frames of a signal of `length` samples.
@@ -136,10 +138,11 @@ def _cut(power: Tensor, hop_length: int) -> Tensor:
 
 def _last_seen(power: Tensor, hop_length: int, count: int, floor: float) -> int:
     """Give the last sample of the last of `count` frames whose envelope reaches the floor."""
-    sums = power.clone()
-    for shift in range(hop_length, min(count * hop_length, len(power)), hop_length):
-        sums[:-shift] += power[shift:]
-    return int((sums >= floor).nonzero()[-1])
+    values = power.numpy()
+    sums = values.copy()
+    for shift in range(hop_length, min(count * hop_length, len(values)), hop_length):
+        sums[:-shift] += values[shift:]
+    return int(np.flatnonzero(sums >= floor)[-1])
 
 
 def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
