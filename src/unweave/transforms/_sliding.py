@@ -109,7 +109,7 @@ def _sort(x: Tensor, *, ascending: bool) -> Tensor:
     """Sort along the first axis, a power of two long: ever longer runs, up and down in turn."""
     size = 2
     while size < len(x):
-        runs = x.unflatten(0, (-1, 2, size))
+        runs = torch.unflatten(x, 0, (-1, 2, size))
         x = _merged(runs, (True, False)).flatten(0, 2)
         size *= 2
     return _merge(x, ascending=ascending)
@@ -117,7 +117,7 @@ def _sort(x: Tensor, *, ascending: bool) -> Tensor:
 
 def _merge(x: Tensor, *, ascending: bool) -> Tensor:
     """Sort along the first axis what rises and then falls, or falls and then rises."""
-    return _merged(x.unflatten(0, (1, 1, -1)), (ascending,)).flatten(0, 2)
+    return _merged(torch.unflatten(x, 0, (1, 1, -1)), (ascending,)).flatten(0, 2)
 
 
 def _merged(runs: Tensor, ascending: tuple[bool, ...]) -> Tensor:
@@ -125,7 +125,7 @@ def _merged(runs: Tensor, ascending: tuple[bool, ...]) -> Tensor:
     size = runs.shape[2]
     step = size // 2
     while step:
-        pairs = runs.unflatten(2, (size // (2 * step), 2, step))
+        pairs = torch.unflatten(runs, 2, (size // (2 * step), 2, step))
         runs = _exchange(pairs, ascending).flatten(2, 4)
         step //= 2
     return runs
