@@ -31,6 +31,18 @@ def test_basses_are_low_and_tunes_are_singable():
         assert np.abs(np.array(tune) - 60).max() <= 16
 
 
+@pytest.mark.parametrize("centre", [45.0, 59.0, 69.0])
+def test_second_voices_sing_thirds_of_the_key(centre):
+    for seed in range(20):
+        rng = random.Random(seed)
+        plan = compose.draw_plan(rng, seconds=30)
+        low = compose.tune(plan, rng, centre)
+        above = [n.pitch for n in compose.thirds(plan, low)]
+        steps = {round(b - a.pitch) for a, b in zip(low, above, strict=True)}
+        assert steps <= {3, 4}
+        assert {round(p - plan.key) % 12 for p in above} <= set(plan.scale)
+
+
 def test_midi_keeps_the_times():
     part = [compose.Event(0.5, 0.25, 60, 1.0), compose.Event(0.5, 1.0, 64, 0.5)]
     file = compose.to_midi(part, 5, drums=False)

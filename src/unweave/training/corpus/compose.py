@@ -251,6 +251,17 @@ def compose(rng: random.Random, fonts: list[Path], *, seconds: float) -> dict[st
     return stems
 
 
+def thirds(plan: Plan, notes: list[Note]) -> list[Note]:
+    """Raise a tune by a third of the plan's scale.
+
+    Args:
+        plan: whose scale the notes belong to.
+        notes: the tune.
+    """
+    above = {plan.pitch(degree): plan.pitch(degree + 2) for degree in range(-28, 63)}
+    return [Note(n.start, n.length, n.pitch and above[round(n.pitch)]) for n in notes]
+
+
 def _vocals(plan: Plan, rng: random.Random, *, seconds: float) -> np.ndarray:
     lead = draw_singer(rng)
     notes = [note for note in tune(plan, rng, lead.centre) if note.start < seconds]
