@@ -25,12 +25,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from unweave._core.memory import fresh
 from unweave.transforms._nsgt_bands import DECAY, Bands, frame_count, slope
 from unweave.transforms._nsgt_tables import Grid, analyse, gather, spread, synthesise, table
 
 _BLOCK_SAMPLES = 2**16  # shortest block of the high bands; its work stays in the cache of a core
 _MARGIN = 1 / 8  # part of a block that each of its margins is
-_AT_ONCE = 2**19  # coefficients of the blocks that are worked on together
+_AT_ONCE = 2**20  # coefficients of the blocks that are worked on together
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,9 @@ def plan(bands: Bands) -> Plan:
 
 def analyse_blocks(x: Tensor, bands: Bands, count: int) -> Tensor:
     """Transform signals (rows, time), at most `count` hops long, to (rows, bands, count)."""
-    out = x.new_empty(len(x), len(bands), count, dtype=x.dtype.to_complex())
+    out = fresh(x, len(x), len(bands), count, dtype=x.dtype.to_complex())
     high, low, low_pass = _stages(bands, count, x.dtype)
-    signal = None if low is None else x.new_empty(len(x), low.grid.step * count)
+    signal = None if low is None else fresh(x, len(x), low.grid.step * count)
     _analyse_stage(x, high, out, signal, low_pass)
     if low is not None and signal is not None:
         _analyse_stage(signal, low, out, None, low_pass)
@@ -145,7 +146,7 @@ def _synthesise_stage(spec: Tensor, stage: Stage, low: Tensor | None, low_pass: 
     """Give the signal of the bands of a stage, the low signal included where one is given."""
     grid, count = stage.grid, spec.shape[2]
     spec = spec[:, grid.rows[0] : grid.rows[-1] + 1]
-    out = spec.real.new_empty(len(spec), count * grid.step)
+    out = fresh(spec.real, len(spec), count * grid.step)
     if count <= grid.frames:
         whole = Grid(grid.bands, grid.rows, grid.step, count)
         for row in _groups(len(spec), whole):

@@ -31,7 +31,7 @@ from torch.nn.functional import pad
 from unweave._core.forms import needs_plain_form
 from unweave.transforms._nsgt_bands import Bands, slope
 
-_KEPT = 2**20  # samples of a signal up to which its tables are kept
+_LONG = 2**20  # samples of a signal from which on tables are too large to keep many
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,11 @@ class Table:
 
 
 def table(grid: Grid) -> Table:
-    """Give the tables of a grid; those of short signals are kept."""
+    """Give the tables of a grid; a few are kept, of long signals only the last."""
     if torch.compiler.is_compiling():
         return _build(grid)
     with torch.inference_mode(False):  # what inference makes, training could not use
-        return _kept(grid) if grid.samples <= _KEPT else _build(grid)
+        return _kept(grid) if grid.samples < _LONG else _last(grid)
 
 
 def analyse(x: Tensor, grid: Grid) -> Tensor:
@@ -219,4 +219,4 @@ def _layer(frequency: Tensor, bands: Bands, rows: range) -> tuple[Tensor, Tensor
     return rows[0] + rows.step * index, slope(rise) * slope(fall)
 
 
-_kept = lru_cache(maxsize=16)(_build)
+_kept, _last = lru_cache(maxsize=16)(_build), lru_cache(maxsize=1)(_build)

@@ -62,7 +62,7 @@ def nsgt(
     Returns:
         The complex spectrogram, complex64 for float32. Phases are those of the audio at the times
         frame * hop_length, so that a steady tone turns at its own frequency. With the defaults it
-        holds 4.4 real numbers for each sample at 22050 Hz, 2.8 at 44100 Hz.
+        holds some 4.5 real numbers for each sample at 22050 Hz, 2.8 at 44100 Hz.
 
     Raises:
         ParameterError: A parameter is out of range, or the hop is too long for the bins.
@@ -150,9 +150,10 @@ def insgt(
 class NSGT(nn.Module):
     """Hold the bands of an invertible constant-Q transform, for use inside models.
 
-    There is nothing to save or to move: tables follow the dtype and the device of the input. The
-    attribute `frequencies` gives the centres of all rows in Hz, `bins` the slice of the rows that
-    are the bins of constant Q, `hop_length` the samples from one frame to the next.
+    There is nothing to save or to move: tables follow the dtype and the device of the input.
+    Compilers and exporters make one graph for each length of audio. The attribute `frequencies`
+    gives the centres of all rows in Hz, `bins` the slice of the rows that are the bins of constant
+    Q, `hop_length` the samples from one frame to the next.
 
     Args:
         sample_rate: Samples a second, in Hz.
