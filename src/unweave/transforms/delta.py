@@ -52,26 +52,7 @@ def delta(features: Tensor, *, width: int = 9, order: int = 1, mode: str = "inte
         procedures, Analytical Chemistry 36(8).
     """
     width, order = _check(width, order, mode)
-    check_real("features", features)
-    if features.ndim == 0:
-        raise ParameterError("features must be of shape (..., frames)")
-    values, frames = single(features), features.shape[-1]
-    if frames == 0:
-        return features
-    weights = _weights(width, order)
-    if mode != "interp":
-        return like(_slide(_continued(values, width // 2, mode), weights), features)
-    if frames < width:
-        raise ParameterError(
-            f"width={width} frames are more than the {frames} that there are: use a smaller width,"
-            " or mode='nearest', which continues the features at their ends"
-        )
-    # One polynomial serves all frames near an end; its derivative of its own degree is constant.
-    inner = _slide(values, weights)
-    half = width // 2
-    before = inner[..., :1].expand(*inner.shape[:-1], half)
-    after = inner[..., -1:].expand(*inner.shape[:-1], half)
-    return like(torch.cat([before, inner, after], -1), features)
+    return _delta(features, _weights(width, order), mode)
 
 
 class Delta(nn.Module):
@@ -94,6 +75,7 @@ class Delta(nn.Module):
         super().__init__()
         self.width, self.order = _check(width, order, mode)
         self.mode = mode
+        self._weights = _weights(self.width, self.order)
 
     def forward(self, features: Tensor) -> Tensor:
         """Give the derivative of features; see `delta`.
@@ -112,7 +94,7 @@ class Delta(nn.Module):
             >>> Delta()(torch.ones(20, 30)).shape
             torch.Size([20, 30])
         """
-        return delta(features, width=self.width, order=self.order, mode=self.mode)
+        return _delta(features, self._weights, self.mode)
 
 
 def _check(width: int, order: int, mode: str) -> tuple[int, int]:
@@ -126,6 +108,27 @@ def _check(width: int, order: int, mode: str) -> tuple[int, int]:
             " derivative"
         )
     return width, order
+
+
+def _delta(features: Tensor, weights: tuple[float, ...], mode: str) -> Tensor:
+    check_real("features", features)
+    if features.ndim == 0:
+        raise ParameterError("features must be of shape (..., frames)")
+    values, frames, half = single(features), features.shape[-1], len(weights) // 2
+    if frames == 0:
+        return features
+    if mode != "interp":
+        return like(_slide(_continued(values, half, mode), weights), features)
+    if frames < len(weights):
+        raise ParameterError(
+            f"width={len(weights)} frames are more than the {frames} that there are: use a smaller"
+            " width, or mode='nearest', which continues the features at their ends"
+        )
+    # One polynomial serves all frames near an end; its derivative of its own degree is constant.
+    inner = _slide(values, weights)
+    before = inner[..., :1].expand(*inner.shape[:-1], half)
+    after = inner[..., -1:].expand(*inner.shape[:-1], half)
+    return like(torch.cat([before, inner, after], -1), features)
 
 
 @lru_cache(maxsize=32)
