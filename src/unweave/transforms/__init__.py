@@ -11,6 +11,8 @@ from unweave.transforms.compression import (
     power_compress,
     power_expand,
 )
+from unweave.transforms.constantq import cqt, vqt
+from unweave.transforms.constantq_layer import CQT, VQT
 from unweave.transforms.delta import Delta, delta
 from unweave.transforms.gammatone import (
     Gammatonegram,
@@ -19,6 +21,7 @@ from unweave.transforms.gammatone import (
     gammatonegram,
 )
 from unweave.transforms.griffinlim import GriffinLim, griffinlim
+from unweave.transforms.hybridcq import hybrid_cqt, pseudo_cqt
 from unweave.transforms.icqt import icqt
 from unweave.transforms.istftlayer import ISTFT
 from unweave.transforms.medians import median_magnitudes
@@ -39,14 +42,17 @@ from unweave.transforms.scaling import (
 )
 from unweave.transforms.stft import istft, stft
 from unweave.transforms.stftlayer import STFT
+from unweave.transforms.streaming import StreamingISTFT, StreamingSTFT
 
 __all__ = [
     "CFP",
+    "CQT",
     "ISTFT",
     "MFCC",
     "NSGT",
     "PCEN",
     "STFT",
+    "VQT",
     "ChromaSTFT",
     "Delta",
     "Gammatonegram",
@@ -56,6 +62,8 @@ __all__ = [
     "Periodicity",
     "PowerCompress",
     "PowerToDB",
+    "StreamingISTFT",
+    "StreamingSTFT",
     "amplitude_to_db",
     "cfp",
     "chroma_cqt",
@@ -63,6 +71,7 @@ __all__ = [
     "chroma_stft",
     "cq_chroma_filter_bank",
     "cq_to_chroma",
+    "cqt",
     "db_to_amplitude",
     "db_to_power",
     "delta",
@@ -70,6 +79,7 @@ __all__ = [
     "gammatone_frequencies",
     "gammatonegram",
     "griffinlim",
+    "hybrid_cqt",
     "icqt",
     "insgt",
     "inverse_mel",
@@ -89,7 +99,9 @@ __all__ = [
     "power_compress",
     "power_expand",
     "power_to_db",
+    "pseudo_cqt",
     "ragged",
     "stft",
     "stft_frequencies",
+    "vqt",
 ]
