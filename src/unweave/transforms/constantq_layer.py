@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
+from unweave._core.constants import Constant
 from unweave.transforms._analysis import OUTPUTS, PAD_MODES, check_choice
 from unweave.transforms._cq_kernels import Bins, WindowName
 from unweave.transforms._cq_plan import Plan, checked_plan
 from unweave.transforms.constantq import transform
+from unweave.transforms.icqt import Search, invert
 
 
 class _Layer(nn.Module):
     """What both layers share: a plan, and perhaps trained filters."""
 
-    def __init__(self, plan: Plan, pad_mode: str, output: str, trainable: bool) -> None:
+    hop_length: int
+
+    def __init__(self, plan: Plan, bins: Bins, pad_mode: str, output: str, trainable: bool) -> None:
         super().__init__()
         check_choice("pad_mode", pad_mode, PAD_MODES)
         check_choice("output", output, OUTPUTS)
         self.pad_mode, self.output, self.trainable = pad_mode, output, trainable
-        self._plan = plan
+        self._plan, self._bins = plan, bins
         self.kernels = nn.ParameterList()
         if trainable:
             dtype = torch.get_default_dtype()
@@ -40,11 +46,56 @@ class _Layer(nn.Module):
             returns: (..., n_bins, frames)
 
         Example:
-            >>> CQT(sample_rate=22050, n_bins=24)(torch.zeros(2, 1000)).shape
-            torch.Size([2, 24, 2])
+            >>> CQT(sample_rate=22050)(torch.zeros(2, 1000)).shape
+            torch.Size([2, 84, 2])
         """
         kernels = tuple(kernel.flatten(0, 1).T for kernel in self.kernels)
         return transform(x, self._plan, self.pad_mode, self.output, kernels)
+
+    def inverse(
+        self,
+        spec: Tensor,
+        *,
+        length: int | None = None,
+        method: str = "least_squares",
+        n_iter: int = 20,
+        damping: float = 1e-3,
+    ) -> Tensor:
+        """Restore audio from its complex transform; see `icqt`.
+
+        Trained filters are inverted as they are now; no gradient reaches them.
+
+        Args:
+            spec: Complex transform.
+            length: Samples wanted; by default those up to the last frame.
+            method: "least_squares" or "transpose".
+            n_iter: Steps of the search.
+            damping: Counts energy that the bins hardly see against audio.
+
+        Returns:
+            The audio.
+
+        Raises:
+            ParameterError: A parameter is out of range, or `spec` is not a complex transform.
+
+        Shape:
+            spec: (..., n_bins, frames)
+            returns: (..., length)
+
+        Example:
+            >>> layer = CQT(sample_rate=22050, n_bins=24)
+            >>> layer.inverse(layer(torch.zeros(2, 1000)), length=1000).shape
+            torch.Size([2, 1000])
+        """
+        plan = self._plan
+        if self.trainable:
+            values = (kernel.detach().flatten(0, 1).T for kernel in self.kernels)
+            pairs = zip(plan.stages, values, strict=True)
+            plan = replace(
+                plan, stages=tuple(replace(stage, kernels=Constant(v)) for stage, v in pairs)
+            )
+        search = Search(method, n_iter, damping, length)
+        return invert(spec, plan, self._bins, self.hop_length, search)
 
 
 class CQT(_Layer):
@@ -120,7 +171,7 @@ class CQT(_Layer):
             window=window,
         )
         plan = checked_plan(bins, hop_length, algorithm, normalization, scale)
-        super().__init__(plan, pad_mode, output, trainable)
+        super().__init__(plan, bins, pad_mode, output, trainable)
         self.sample_rate, self.hop_length, self.n_bins = sample_rate, hop_length, n_bins
         self.bins_per_octave, self.fmin = bins_per_octave, bins.lowest
 
@@ -204,7 +255,7 @@ class VQT(_Layer):
             window=window,
         )
         plan = checked_plan(bins, hop_length, algorithm, normalization, scale)
-        super().__init__(plan, pad_mode, output, trainable)
+        super().__init__(plan, bins, pad_mode, output, trainable)
         self.sample_rate, self.hop_length, self.n_bins = sample_rate, hop_length, n_bins
         self.bins_per_octave, self.fmin, self.gamma = bins_per_octave, bins.lowest, bins.widening
 
