@@ -16,13 +16,15 @@ test: $(DEV)  ## Prove the package
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
 check: $(DEV)  ## Style, types, layers
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs examples
+	$(BIN)/ruff format --check src tests benchmarks docs examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 bench: $(DEV)  ## Print the tables that the documents quote
 	$(BIN)/python benchmarks/stft.py
+	$(BIN)/python benchmarks/transforms.py --slow
+	$(BIN)/python benchmarks/transforms.py --wall
 	$(BIN)/python benchmarks/separate.py
 
 evaluate: $(READY)  ## Score the shipped weights: make evaluate [SONGS=folder of songs with stems]
