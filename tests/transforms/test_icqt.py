@@ -13,6 +13,7 @@ from unweave.transforms._cq_filterbank import filterbank
 from unweave.transforms._cq_kernels import Bins
 from unweave.transforms._cq_plan import plan
 from unweave.transforms.constantq import cqt, vqt
+from unweave.transforms.constantq_layer import CQT, VQT
 from unweave.transforms.icqt import _weights
 
 RATE = 8000
@@ -117,6 +118,25 @@ def test_is_better_than_librosa(hop, least):
     theirs = librosa.icqt(spec, sr=22050, hop_length=hop, length=len(x))
     ours = icqt(spec, sample_rate=22050, hop_length=hop, length=len(x))
     assert snr_db(ours, x) > snr_db(theirs, x) + least
+
+
+def test_layers_invert_their_own_transform():
+    x = band(250, 1800, 4000)
+    keys = SMALL | {"bins_per_octave": 12}
+    for layer, gamma in ((CQT(n_bins=38, **keys), 0.0), (VQT(n_bins=38, **keys), None)):
+        audio = layer.inverse(layer(x), length=4000)
+        torch.testing.assert_close(audio, icqt(layer(x), length=4000, gamma=gamma, **keys))
+    layer = CQT(n_bins=38, trainable=True, **keys)
+    with torch.no_grad():
+        for kernel in layer.kernels:
+            kernel.mul_(-0.5)
+    spec = layer(x).detach()
+    assert snr_db(layer.inverse(spec, length=4000), x) > 50
+    assert layer.inverse(spec, method="transpose").shape == (2, 125 * 32)
+    with pytest.raises(ParameterError, match="8 bins, but the transform 38"):
+        layer.inverse(spec[:, :8])
+    with pytest.raises(ParameterError, match="must be a complex transform"):
+        layer.inverse(spec.abs())
 
 
 def test_more_steps_come_nearer_to_the_values():

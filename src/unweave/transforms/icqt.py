@@ -33,8 +33,8 @@ from unweave._core.constants import Constant
 from unweave.errors import ParameterError
 from unweave.transforms._analysis import check_choice
 from unweave.transforms._cq_filterbank import adjoint, filterbank
-from unweave.transforms._cq_kernels import Bins, WindowName, check_bins
-from unweave.transforms._cq_plan import ALGORITHMS, NORMALIZATIONS, Plan, plan
+from unweave.transforms._cq_kernels import Bins, WindowName
+from unweave.transforms._cq_plan import Plan, checked_plan
 
 METHODS = ("least_squares", "transpose")
 
@@ -140,11 +140,7 @@ def icqt(
     References:
         [Schoerkhuber2010] Constant-Q transform toolbox for music processing, SMC conference.
     """
-    if spec.dtype not in (torch.complex64, torch.complex128) or spec.ndim < 2 or not spec.shape[-2]:
-        raise ParameterError(
-            f"spec of shape {tuple(spec.shape)} and dtype {spec.dtype} must be a complex transform"
-            " (..., n_bins, frames), as cqt gives with output='complex'"
-        )
+    _check(spec)
     search = Search(method, n_iter, damping, length)
     bins = Bins(
         sample_rate,
@@ -158,11 +154,7 @@ def icqt(
         sparsity,
         window,
     )
-    check_bins(bins)
-    positive_int("hop_length", hop_length)
-    check_choice("algorithm", algorithm, ALGORITHMS)
-    check_choice("normalization", normalization, NORMALIZATIONS)
-    made = plan(bins, hop_length, algorithm, normalization, bool(scale))
+    made = checked_plan(bins, hop_length, algorithm, normalization, scale)
     return invert(spec, made, bins, hop_length, search)
 
 
@@ -180,7 +172,8 @@ def invert(spec: Tensor, made: Plan, bins: Bins, hop_length: int, search: Search
         The audio.
 
     Raises:
-        ParameterError: The length wanted goes beyond the frames.
+        ParameterError: The values are no transform by this plan, or the length wanted goes beyond
+            the frames.
 
     Shape:
         spec: (..., n_bins, frames)
@@ -188,10 +181,13 @@ def invert(spec: Tensor, made: Plan, bins: Bins, hop_length: int, search: Search
 
     Example:
         >>> bins = Bins(22050, None, 84, 12)
-        >>> made = plan(bins, 512, "auto")
+        >>> made = checked_plan(bins, 512, "auto", "librosa", True)
         >>> invert(torch.zeros(84, 9, dtype=torch.complex64), made, bins, 512, Search()).shape
         torch.Size([4096])
     """
+    _check(spec)
+    if spec.shape[-2] != made.n_bins:
+        raise ParameterError(f"spec has {spec.shape[-2]} bins, but the transform {made.n_bins}")
     frames = spec.shape[-1]
     known = max(0, frames - 1) * hop_length
     length = known if search.length is None else search.length
@@ -210,6 +206,14 @@ def invert(spec: Tensor, made: Plan, bins: Bins, hop_length: int, search: Search
     else:
         audio = _solve(values, made, weights, length, search)
     return audio.reshape(*spec.shape[:-2], length)
+
+
+def _check(spec: Tensor) -> None:
+    if spec.dtype not in (torch.complex64, torch.complex128) or spec.ndim < 2 or not spec.shape[-2]:
+        raise ParameterError(
+            f"spec of shape {tuple(spec.shape)} and dtype {spec.dtype} must be a complex transform"
+            " (..., n_bins, frames), as cqt gives with output='complex'"
+        )
 
 
 def _solve(values: Tensor, made: Plan, weights: Tensor, length: int, search: Search) -> Tensor:
