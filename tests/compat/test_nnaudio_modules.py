@@ -20,7 +20,7 @@ LAYERS = {
     "stft": lambda: STFT(n_fft=256),
     "stft magnitude": lambda: STFT(n_fft=256, output_format="Magnitude"),
     "stft phase": lambda: STFT(n_fft=256, output_format="Phase"),
-    "stft log": lambda: STFT(n_fft=256, freq_scale="log", freq_bins=50),
+    "stft log": lambda: STFT(n_fft=256, freq_scale="log"),
     "stft trained": lambda: STFT(n_fft=256, trainable=True, output_format="Magnitude"),
     "mel": lambda: MelSpectrogram(n_fft=256, n_mels=20),
     "mel of magnitudes": lambda: MelSpectrogram(n_fft=256, n_mels=20, power=1.0),

@@ -60,37 +60,37 @@ class SpectralKernels(nn.Module):
 
     def _sliding(self, padded: Tensor, framing: BareFrames, count: int) -> tuple[Tensor, Tensor]:
         """Give both parts of the products with frames, of shape (rows, bins, frames)."""
-        if exporting():
+        rotation = self._rotation(padded)
+        if exporting() or not self._basis.holds(self):
             signal, hop = padded[:, None], framing.hop_length
             real = conv1d(signal, self.wcos.to(padded), stride=hop)
             imag = conv1d(signal, self.wsin.to(padded), stride=hop)
-            both = torch.cat((real, imag), 1).mT @ self._rotation(padded)
+            both = torch.cat((real, imag), 1).mT @ rotation
         else:
-            reads = (self.wsin, self.wcos, self.cqt_kernels_real, self.cqt_kernels_imag)
-            rotation = self._rotation(padded)
-            both = in_blocks(padded, framing, count, lambda x: self._framewise(x, rotation), reads)
+            both = in_blocks(padded, framing, count, lambda x: _product(x, rotation), (rotation,))
         real, imag = torch.split(both.mT, both.shape[-1] // 2, 1)
         return real, imag
 
     def _single(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Give both parts of the products with frames of shape (rows, frames, width)."""
-        both = self._framewise(frames, self._rotation(frames)).mT
-        real, imag = torch.split(both, both.shape[1] // 2, 1)
-        return real, imag
-
-    def _framewise(self, frames: Tensor, rotation: Tensor) -> Tensor:
-        if self._basis.holds(self):
-            parts = torch.view_as_real(torch.fft.rfft(frames))
-            both = torch.cat((parts[..., 0], -parts[..., 1]), -1)
+        rotation = self._rotation(frames)
+        if exporting() or not self._basis.holds(self):
+            both = frames @ torch.cat((self.wcos, self.wsin))[:, 0].T.to(frames) @ rotation
         else:
-            both = frames @ torch.cat((self.wcos, self.wsin))[:, 0].T.to(frames)
-        return both @ rotation
+            both = _product(frames, rotation)
+        real, imag = torch.split(both.mT, both.shape[-1] // 2, 1)
+        return real, imag
 
     def _rotation(self, like: Tensor) -> Tensor:
         """Give the kernels as a matrix that takes (re X, -im X) to the two parts of K conj(X)."""
         real, imag = self.cqt_kernels_real.T, self.cqt_kernels_imag.T
         upper, lower = torch.cat((real, imag), 1), torch.cat((-imag, real), 1)
         return torch.cat((upper, lower)).to(like)
+
+
+def _product(frames: Tensor, rotation: Tensor) -> Tensor:
+    parts = torch.view_as_real(torch.fft.rfft(frames))
+    return torch.cat((parts[..., 0], -parts[..., 1]), -1) @ rotation
 
 
 def _bare_basis(width: int) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from unweave.compat.nnaudio._basis import (
 )
 from unweave.compat.nnaudio._formats import EPSILON, angle, root
 from unweave.compat.nnaudio._frames import frames_of, restored
+from unweave.compat.nnaudio._spectra import fast_spectra
 from unweave.compat.nnaudio._windows import WindowName
 from unweave.compat.nnaudio.features._istft import iSTFT
 from unweave.errors import ParameterError
@@ -35,7 +36,7 @@ class STFT(nn.Module):
     """Give the short-time Fourier transform of audio, as `nnAudio.features.STFT` does.
 
     The basis is held as nnAudio holds it, in `wsin` and `wcos`, to be trained, replaced or loaded.
-    As long as it is the ordinary Fourier basis, an FFT does the work.
+    As long as it is what it was built as, an FFT does the work; otherwise a convolution.
 
     Args:
         n_fft: Samples of a frame.
@@ -104,7 +105,8 @@ class STFT(nn.Module):
         self.bin_list = bins.tolist()
         self.bins2freq = (bins * sr / n_fft).tolist()
         self._analysis = Analysis(framing, pad_mode, Constant(weights))
-        self._by_fft = freq_scale == "no" and rows <= n_fft // 2 + 1
+        self._whole = freq_scale == "no"
+        self._transform = fast_spectra(n_fft, *scale)
         self._forward = Original(("wsin", "wcos"), partial(windowed_basis, weights.float(), *scale))
         self._inverse = Original(
             ("kernel_sin_inv", "kernel_cos_inv"), partial(inverse_basis, n_fft, True, *scale)
@@ -178,42 +180,32 @@ class STFT(nn.Module):
             torch.Size([1, 129, 16])
         """
         rows = single(as_rows(x))
-        bins = self.wsin.shape[0]
         margin = self.pad_amount if self.center else 0
         count = 1 + (rows.shape[-1] + 2 * margin - self.n_fft) // self.stride
-        if exporting():
+        if exporting() or self._transform is None or not self._forward.holds(self):
             real, imag = self._convolved(rows)
             out = torch.stack((real, imag), -1) if finish is None else finish(real, imag)
-        elif self._by_fft and self._forward.holds(self):
-            window = self._analysis.window(rows)
-
-            def transform(frames: Tensor) -> Tensor:
-                spectra: Tensor = torch.fft.rfft(frames * window)[..., :bins]
-                return (
-                    spectra if finish is None else finish(*torch.view_as_real(spectra).unbind(-1))
-                )
-
-            out = self._framewise(rows, transform, reads)
         else:
-            kernels = torch.cat((self.wcos, -self.wsin))[:, 0].T.to(rows)
+            window, transform = self._analysis.window(rows), self._transform
 
-            def product(frames: Tensor) -> Tensor:
-                real, imag = torch.split(frames @ kernels, bins, -1)
-                return torch.complex(real, imag) if finish is None else finish(real, imag)
+            def work(frames: Tensor) -> Tensor:
+                spectra = transform(frames, window)
+                if finish is None:
+                    return spectra
+                return finish(*torch.view_as_real(spectra).unbind(-1))
 
-            out = self._framewise(rows, product, (kernels, *reads))
-        out = out[:, :count].transpose(1, 2).contiguous()
+            padded, whole = self._analysis.rows(rows)
+            out = in_blocks(padded, self._analysis.framing, whole, work, reads)[:, :count]
+        out = out.transpose(1, 2).contiguous()
         return like(torch.view_as_real(out) if out.is_complex() else out, x)
 
-    def _framewise(
-        self, rows: Tensor, work: Callable[[Tensor], Tensor], reads: tuple[Tensor, ...]
-    ) -> Tensor:
-        padded, count = self._analysis.rows(rows)
-        return in_blocks(padded, self._analysis.framing, count, work, reads)
-
     def _convolved(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Give both parts by convolution, which every runtime has."""
+        """Give both parts by convolution with whatever the basis is, as nnAudio does."""
         padded = extend(rows, self.pad_amount, self.pad_mode) if self.center else rows
+        if padded.shape[-1] < self.n_fft:
+            raise ParameterError(
+                f"a signal of {rows.shape[-1]} samples has no whole frame of n_fft={self.n_fft}"
+            )
         signal = padded[:, None]
         real = conv1d(signal, self.wcos.to(rows), stride=self.stride)
         imag = conv1d(signal, self.wsin.to(rows), stride=self.stride)
@@ -252,7 +244,7 @@ class STFT(nn.Module):
         if not self.iSTFT:
             raise ParameterError("inverse needs a layer that was built with iSTFT=True")
         kernels = None
-        if not (self._by_fft and self._inverse.holds(self)):
+        if not (self._whole and self._inverse.holds(self)):
             kernels = self.kernel_sin_inv[:, 0, :, 0], self.kernel_cos_inv[:, 0, :, 0]
         window = self.window_mask.flatten()
         return restored(X, self._analysis.framing, window, kernels, onesided, length)
