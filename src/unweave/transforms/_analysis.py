@@ -171,9 +171,9 @@ def _build(
 _named = lru_cache(maxsize=64)(_build)
 
 
-def _padded(rows: Tensor, framing: Framing, count: int, mode: str) -> Tensor:
-    """Continue signals at both ends so that all frames are full."""
-    length, margin = rows.shape[1], framing.margin
+def check_length(length: int, framing: Framing, mode: str) -> None:
+    """Raise if a signal that is not empty is too short for its frames."""
+    margin = framing.margin
     if not framing.center and 0 < length < framing.n_fft:
         raise ParameterError(
             f"a signal of {length} samples has no whole frame of n_fft={framing.n_fft}:"
@@ -184,15 +184,21 @@ def _padded(rows: Tensor, framing: Framing, count: int, mode: str) -> Tensor:
             f"a signal of {length} samples is too short to be mirrored by n_fft // 2 = {margin}"
             " samples: use pad_mode='constant', or a smaller n_fft"
         )
+
+
+def _padded(rows: Tensor, framing: Framing, count: int, mode: str) -> Tensor:
+    """Continue signals at both ends so that all frames are full."""
+    length, margin = rows.shape[1], framing.margin
+    check_length(length, framing, mode)
     if margin and length:
-        rows = _continued(rows, margin, mode if rows.shape[0] else "constant")
+        rows = continued(rows, margin, mode if rows.shape[0] else "constant")
     if not framing.adds:
         return rows
     # Silence completes the frame that torch would not have.
     return pad(rows, (0, max(0, framing.span(count) - rows.shape[1])))
 
 
-def _continued(rows: Tensor, margin: int, mode: str) -> Tensor:
+def continued(rows: Tensor, margin: int, mode: str) -> Tensor:
     """Continue signals at both ends by `margin` samples."""
     if mode != "reflect" or needs_plain_form(rows):
         return pad(rows, (margin, margin), mode=mode)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from unweave._core.fourier import Finish, synthesise
+from unweave._core.fourier import Finish, rfft, synthesise
 from unweave._core.frames import SEEN, Framing
 from unweave._core.windows import Window
 from unweave.errors import ParameterError
 from unweave.transforms._analysis import Analysis, analysis
-from unweave.transforms._leastsquares import nearest
+from unweave.transforms._leastsquares import Work, nearest
 from unweave.transforms._nonuniform import frequencies
 from unweave.transforms._scale import Scale
 
@@ -38,7 +37,7 @@ class Basis(Protocol):
     def adjoint(self, spectra: Tensor, window: Tensor) -> Tensor:
         """Give the frames A' D X."""
 
-    def normal(self, window: Tensor) -> Callable[[Tensor], Tensor]:
+    def normal(self, window: Tensor) -> Work:
         """Give what turns frames x into frames A' D A x."""
 
 
@@ -58,16 +57,25 @@ class ShortTime:
 
     def spectra(self, x: Tensor, finish: Finish | None, window: Tensor | None = None) -> Tensor:
         """Give what `finish` makes of the spectra of audio; see `Analysis.spectra`."""
-        basis = self.basis
-        if basis is None:
+        if self.basis is None:
             return self.plan.spectra(x, self._cut(finish), window=window)
         weights = self.weights(x, window)
+        work = self.work(weights, finish)
+        return self.plan.frames(x, work, (weights, *self.basis.reads))
 
-        def work(frames: Tensor) -> Tensor:
-            spectra = basis.spectra(frames, weights)
+    def work(self, weights: Tensor, finish: Finish | None) -> Work:
+        """Give what turns frames into what `finish` makes of their weighted spectra."""
+        basis, cut = self.basis, self._cut(finish)
+
+        def of_fft(frames: Tensor) -> Tensor:
+            spectra = rfft(frames * weights)
+            return spectra if cut is None else cut(spectra)
+
+        def of_basis(frames: Tensor) -> Tensor:
+            spectra = frames if basis is None else basis.spectra(frames, weights)
             return spectra if finish is None else finish(spectra)
 
-        return self.plan.frames(x, work, (weights, *basis.reads))
+        return of_fft if basis is None else of_basis
 
     def _cut(self, finish: Finish | None) -> Finish | None:
         """Leave out bins that are not wanted."""

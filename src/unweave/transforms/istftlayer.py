@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from unweave._core.checks import positive_int
+from unweave._core.frames import Framing
 from unweave._core.windows import Window
+from unweave.errors import ParameterError
 from unweave.transforms._bank import product
-from unweave.transforms._leastsquares import added
+from unweave.transforms._leastsquares import Work, added
 from unweave.transforms._scale import scale
 from unweave.transforms._shorttime import (
     STEPS,
@@ -129,16 +131,49 @@ class ISTFT(nn.Module):
             return spec.real.new_zeros(*spec.shape[:-2], length)
         rows = spec.mT.reshape(-1, count, spec.shape[-2])
         weights = self._fixed.weights(spec, window)
-        real, imag = self.kernel_real.to(weights), self.kernel_imag.to(weights)
-
-        def frames(some: Tensor) -> Tensor:
-            return (product(some.real, real) + product(some.imag, imag)) * weights
-
-        span = added(rows, frames, framing, (weights, real, imag))[:, : framing.span(count)]
+        reads = (weights, self.kernel_real, self.kernel_imag)
+        span = added(rows, self._frames(weights), framing, reads)[:, : framing.span(count)]
         start = framing.margin
         samples = (span / divisor(framing, count, weights))[:, start : start + length]
         missing = length - samples.shape[1]
         return pad(samples, (0, missing)).reshape(*spec.shape[:-2], length)
+
+    def _frames(self, weights: Tensor) -> Work:
+        """Give what turns spectra into weighted frames."""
+        if not self.trainable:
+            missing = self.n_fft // 2 + 1 - self.freq_bins
+            return lambda some: torch.fft.irfft(pad(some, (0, missing)), self.n_fft) * weights
+        real, imag = self.kernel_real.to(weights), self.kernel_imag.to(weights)
+        return lambda some: (product(some.real, real) + product(some.imag, imag)) * weights
+
+    def framewise(self, spec: Tensor) -> tuple[Framing, Tensor, Work]:
+        """Give what is done to every frame, for spectrograms that arrive in blocks.
+
+        Args:
+            spec: Spectrogram of the dtype and on the device of all that follows.
+
+        Returns:
+            The place of the frames, the window whose squares they are divided by, and what turns
+            columns of the spectrogram into weighted frames.
+
+        Raises:
+            ParameterError: The inverse needs all frames at once.
+
+        Shape:
+            spec: (..., freq_bins, frames)
+
+        Example:
+            >>> framing, window, work = ISTFT(n_fft=256).framewise(torch.zeros(129, 0) + 0j)
+            >>> work(torch.zeros(1, 3, 129) + 0j).shape
+            torch.Size([1, 3, 256])
+        """
+        if self._fixed.basis is not None and not self.trainable:
+            raise ParameterError(
+                f"freq_scale={self.freq_scale!r} is inverted from all frames at once: use"
+                " trainable=True, which works frame by frame"
+            )
+        weights = self._fixed.weights(spec, padded_window(self.window, self.n_fft))
+        return self._fixed.plan.framing, weights, self._frames(weights)
 
     def extra_repr(self) -> str:
         """Show the parameters in `print(model)`.

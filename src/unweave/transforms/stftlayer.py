@@ -11,7 +11,15 @@ from torch.nn.functional import pad
 from unweave._core.checks import positive_int
 from unweave._core.constants import Constant
 from unweave._core.windows import Window
-from unweave.transforms._analysis import FINISHES, OUTPUTS, check_audio, check_choice, like
+from unweave.transforms._analysis import (
+    FINISHES,
+    OUTPUTS,
+    Analysis,
+    check_audio,
+    check_choice,
+    like,
+)
+from unweave.transforms._leastsquares import Work
 from unweave.transforms._scale import scale
 from unweave.transforms._shorttime import STEPS, ShortTime, check_spectrogram, short_time
 from unweave.transforms._trainedbasis import TrainedBasis, analysis_basis
@@ -114,6 +122,28 @@ class STFT(nn.Module):
         check_audio(x)
         window = padded_window(self.window, self.n_fft)
         return like(self._transform(x, window).spectra(x, FINISHES[self.output], window), x)
+
+    def framewise(self, x: Tensor) -> tuple[Analysis, Work]:
+        """Give what is done to every frame, for audio that arrives in blocks.
+
+        Args:
+            x: Audio of the dtype and on the device of all that follows.
+
+        Returns:
+            The analysis that makes frames, and what turns frames into columns of the spectrogram.
+
+        Shape:
+            x: (..., time)
+
+        Example:
+            >>> plan, work = STFT(n_fft=256).framewise(torch.zeros(1))
+            >>> work(torch.zeros(1, 3, 256)).shape
+            torch.Size([1, 3, 129])
+        """
+        window = padded_window(self.window, self.n_fft)
+        transform = self._transform(x, window)
+        weights = transform.weights(x, window)
+        return transform.plan, transform.work(weights, FINISHES[self.output])
 
     def inverse(self, spec: Tensor, *, length: int | None = None, n_iter: int = STEPS) -> Tensor:
         """Restore audio from its complex spectrogram; see `istft`.
