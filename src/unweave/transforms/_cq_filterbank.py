@@ -75,7 +75,7 @@ def filterbank(
     """
 
     def finished(products: Tensor) -> Tensor:
-        values = torch.view_as_complex(products.view(*products.shape[:-1], -1, 2))
+        values = torch.view_as_complex(products.view(*products.shape[:-1], products.shape[-1] // 2, 2))
         return values if finish is None else finish(values)
 
     octaves = _octaves(rows, plan, pad_mode, kernels)
