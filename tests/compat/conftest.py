@@ -48,8 +48,8 @@ def silently_fixture() -> Callable[[Callable[[], Any]], Any]:
 @pytest.fixture
 def sound() -> torch.Tensor:
     """Two clips of a tone in noise, and with a silent beginning."""
-    time = torch.arange(16000) / 22050
-    noise = torch.randn(2, 1, 16000, generator=torch.Generator().manual_seed(0))
+    time = torch.arange(12000) / 22050
+    noise = torch.randn(2, 1, 12000, generator=torch.Generator().manual_seed(0))
     clips = 0.1 * noise + torch.sin(2 * torch.pi * 440 * time)
     clips[..., :500] = 0
     return clips
