@@ -20,6 +20,7 @@ from unweave._core.fourier import Finish, in_blocks
 from unweave._core.frames import blocks, overlap_add
 from unweave._core.memory import fresh
 from unweave.errors import ParameterError
+from unweave.transforms._analysis import magnitude, power, safe_sqrt
 from unweave.transforms._bank import product
 from unweave.transforms._cq_plan import Plan, Stage
 from unweave.transforms._decimate import cut, decimate, interpolate, leading
@@ -75,7 +76,12 @@ def filterbank(
     """
 
     def finished(products: Tensor) -> Tensor:
-        values = torch.view_as_complex(products.view(*products.shape[:-1], products.shape[-1] // 2, 2))
+        # Not -1 for the bins: there may be no rows.
+        pairs = products.view(*products.shape[:-1], products.shape[-1] // 2, 2)
+        if torch.compiler.is_compiling() and finish in (magnitude, power):
+            energy = pairs.square().sum(-1)  # compilers and exporters prefer real numbers
+            return energy if finish is power else safe_sqrt(energy)
+        values = torch.view_as_complex(pairs)
         return values if finish is None else finish(values)
 
     octaves = _octaves(rows, plan, pad_mode, kernels)

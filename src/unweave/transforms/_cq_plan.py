@@ -144,7 +144,7 @@ def _steps(tables: _StepTables) -> tuple[Halving, ...]:
     return tuple(Halving(Constant(matrix), reach, None, last) for matrix, reach, last in tables)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def plan(
     bins: Bins, hop_length: int, algorithm: str, normalization: str = "librosa", scale: bool = True
 ) -> Plan:
