@@ -268,13 +268,8 @@ def _vocals(plan: Plan, rng: random.Random, *, seconds: float) -> np.ndarray:
     voice = sing(lead, notes, rng, seconds=seconds)
     both = np.repeat(voice[:, None], 2, axis=1)
     if rng.random() < 0.3:
-        third = {plan.pitch(d): plan.pitch(d + 2) for d in range(60)}
-        above = [Note(n.start, n.length, third[int(n.pitch or 0)]) for n in notes]
-        both += (
-            0.5
-            * sing(lead, above, rng, seconds=seconds)[:, None]
-            * np.array([0.9, 0.4], np.float32)
-        )
+        second = sing(lead, thirds(plan, notes), rng, seconds=seconds)
+        both += 0.5 * second[:, None] * np.array([0.9, 0.4], np.float32)
     return both / max(1.0, float(np.abs(both).max()))
 
 
