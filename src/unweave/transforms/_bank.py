@@ -7,7 +7,8 @@ they see, 16 at a time: the width that matrix products like best. Everywhere els
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,14 +16,20 @@ from torch.nn.functional import relu
 
 from unweave._core.constants import Constant
 from unweave._core.forms import needs_plain_form
-from unweave.transforms._analysis import Analysis, magnitude, power
+from unweave.transforms._analysis import Analysis, magnitude, power, single
 from unweave.transforms.compression import safe_power
 
 _TOGETHER = 16  # bands of one product
 _SPARSE = 0.6  # share of the whole product below which products of a few bands pay
 
-# First and last + 1 of the bands, the same of the bins that they see, and their weights.
-Piece: TypeAlias = "tuple[slice, slice, Constant]"
+
+class _Piece(NamedTuple):
+    """A few bands, and the bins that they see."""
+
+    bands: slice
+    bins: slice
+    weights: Constant  # (bands, bins)
+    twice: Constant  # (2 * bins, bands): for the squares of real and of imaginary parts
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
@@ -82,8 +89,38 @@ class Bank:
         """
         if not self._pieces or needs_plain_form(energies):
             return product(energies, self.weights(energies).T)
-        parts = [product(energies[..., bins], w(energies).T) for _, bins, w in self._pieces]
-        return torch.cat(parts, -1)
+        parts = (
+            product(energies[..., piece.bins], piece.weights(energies).T) for piece in self._pieces
+        )
+        return torch.cat(tuple(parts), -1)
+
+    def of_spectra(self, exponent: float, x: Tensor, window: Tensor) -> Callable[[Tensor], Tensor]:
+        """Give what sums |z|^exponent in bands.
+
+        Args:
+            exponent: 2 for powers, 1 for magnitudes, or any positive number.
+            x: What the spectra are made of, in their precision.
+            window: Weights of a frame of it.
+
+        Returns:
+            A function of complex spectra (..., bins), which it may overwrite unless gradients are
+            followed, that gives (..., bands).
+        """
+        plain = needs_plain_form(x, window) or torch.is_autocast_enabled(x.device.type)
+        if exponent != 2 or plain or not self._pieces:
+            return lambda spectra: self(energies(spectra, exponent))
+        # Looked up once for all blocks. The products add the squares of real and imaginary parts
+        # too, which is faster than adding them before.
+        factors = [
+            (slice(2 * piece.bins.start, 2 * piece.bins.stop), piece.twice(x))
+            for piece in self._pieces
+        ]
+
+        def work(spectra: Tensor) -> Tensor:
+            squares = torch.view_as_real(spectra).square_().flatten(-2)
+            return torch.cat([squares[..., bins] @ weights for bins, weights in factors], -1)
+
+        return work
 
     def copy(self) -> Tensor:
         """Give weights of the bands that may be changed, of shape (bands, bins), in float64."""
@@ -103,21 +140,22 @@ class Bank:
         if not self._pieces or needs_plain_form(bands):
             return product(bands, weights)
         out = bands.new_zeros(*bands.shape[:-1], weights.shape[1])
-        for rows, bins, w in self._pieces:
-            out[..., bins] += product(bands[..., rows], w(bands))
+        for piece in self._pieces:
+            out[..., piece.bins] += product(bands[..., piece.bands], piece.weights(bands))
         return out
 
 
-def _pieces(weights: Tensor) -> tuple[Piece, ...]:
+def _pieces(weights: Tensor) -> tuple[_Piece, ...]:
     """Cut a bank into products of a few bands; none if it is no sparser than one product."""
-    pieces: list[Piece] = []
+    pieces: list[_Piece] = []
     area = 0
     for first in range(0, len(weights), _TOGETHER):
         rows = slice(first, min(first + _TOGETHER, len(weights)))
         seen = weights[rows].any(0).nonzero().flatten().tolist() or [0]
         bins = slice(seen[0], seen[-1] + 1)
         area += (rows.stop - rows.start) * (bins.stop - bins.start)
-        pieces.append((rows, bins, Constant(weights[rows, bins].contiguous())))
+        part = weights[rows, bins].contiguous()
+        pieces.append(_Piece(rows, bins, Constant(part), Constant(part.T.repeat_interleave(2, 0))))
     return tuple(pieces) if area < _SPARSE * weights.numel() else ()
 
 
@@ -183,4 +221,5 @@ def bank_spectrogram(x: Tensor, plan: Analysis, bank: Bank, exponent: float) -> 
         >>> bank_spectrogram(torch.ones(4), plan, Bank(torch.ones(1, 3)), 2.0).shape
         torch.Size([1, 3])
     """
-    return plan.spectra(x, lambda spectra: bank(energies(spectra, exponent)))
+    x = single(x)
+    return plan.spectra(x, bank.of_spectra(exponent, x, plan.window(x)))

@@ -15,6 +15,8 @@ from unweave.transforms._bank import (
     non_negative_weights,
     product,
 )
+from unweave.transforms._scale import scale
+from unweave.transforms._trainedbasis import TrainedBasis, analysis_basis
 
 
 class BankLayer(nn.Module):
@@ -37,6 +39,10 @@ class BankLayer(nn.Module):
         >>> BankLayer(plan, Bank(torch.ones(1, 3)), 2.0)(torch.ones(4)).shape
         torch.Size([1, 3])
     """
+
+    window: nn.Parameter
+    wcos: nn.Parameter
+    wsin: nn.Parameter
 
     def __init__(
         self,
@@ -63,9 +69,9 @@ class BankLayer(nn.Module):
         if trainable_STFT == "window":
             self.window = nn.Parameter(plan.window.values.to(dtype, copy=True))
         elif trainable_STFT:
-            cosines, sines = _basis(plan)
-            self.wcos, self.wsin = nn.Parameter(cosines.to(dtype)), nn.Parameter(sines.to(dtype))
-        self.trainable_STFT = trainable_STFT
+            for name, rows in zip(("wcos", "wsin"), _rows(plan), strict=True):
+                setattr(self, name, nn.Parameter(rows.to(dtype)))
+        self.trainable_STFT = trainable_STFT or False
 
     @property
     def filter_bank(self) -> Tensor:
@@ -98,39 +104,30 @@ class BankLayer(nn.Module):
             return like(bank_spectrogram(x, self._plan, self._bank, self.power), x)
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         weights = None if weights is None else weights.to(dtype)
-        analyser = self._analyser(single(x), dtype)
+        window = self._plan.window(single(x))
+        if self.trainable_STFT == "window":
+            window = self.window.to(dtype)
+        basis = self._basis(dtype) if self.trainable_STFT is True else None
 
         def work(frames: Tensor) -> Tensor:
-            found = energies(_spectra(frames, analyser), self.power)
+            if basis is None:
+                spectra = rfft(frames * window)
+            else:  # a copy, which the product would make too, but in a way that exporters know
+                frames = frames.clone(memory_format=torch.contiguous_format)
+                spectra = basis.spectra(frames, window)
+            found = energies(spectra, self.power)
             return self._bank(found) if weights is None else product(found, weights.T)
 
-        reads = (analyser,) if weights is None else (weights, analyser)
-        return like(self._plan.frames(x, work, reads), x)
+        reads = (window,) if basis is None else basis.reads
+        return like(self._plan.frames(x, work, reads if weights is None else (*reads, weights)), x)
 
-    def _analyser(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """Give the window, or the matrix that turns frames into real and imaginary parts."""
-        if self.trainable_STFT == "window":
-            return self.window.to(dtype)
-        if self.trainable_STFT:
-            return torch.cat([self.wcos, -self.wsin]).to(dtype).T
-        return self._plan.window(x)
+    def _basis(self, dtype: torch.dtype) -> TrainedBasis:
+        wcos, wsin = self.wcos.to(dtype), self.wsin.to(dtype)
+        return TrainedBasis(wcos, wsin, wcos.new_ones(1))  # widths matter to inverses alone
 
 
-def _spectra(frames: Tensor, analyser: Tensor) -> Tensor:
-    if analyser.ndim == 1:
-        return rfft(frames * analyser)
-    # A copy, which the product would make anyway, but in a way that exporters understand.
-    parts = product(frames.clone(memory_format=torch.contiguous_format), analyser)
-    real, imaginary = parts.chunk(2, -1)
-    return torch.complex(real, imaginary)
-
-
-def _basis(plan: Analysis) -> tuple[Tensor, Tensor]:
+def _rows(plan: Analysis) -> tuple[Tensor, Tensor]:
     """Give the windowed cosines and sines of all bins, (n_fft // 2 + 1, n_fft), in float64."""
-    n_fft = plan.framing.n_fft
-    time = torch.arange(n_fft, dtype=torch.float64)
-    # Whole turns are left out in integers, where nothing is rounded.
-    turns = (torch.arange(n_fft // 2 + 1)[:, None] * torch.arange(n_fft)) % n_fft
-    angles = turns * (2 * torch.pi / n_fft)
-    window = plan.window.values.to(time)
-    return angles.cos() * window, angles.sin() * window
+    cosines, sines = analysis_basis(scale(plan.framing.n_fft, "no", None, None, None, None))
+    window = plan.window.values.to(cosines)
+    return cosines * window, sines * window
