@@ -31,7 +31,7 @@ from unweave import transforms as T
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import nnAudio.features as nn1
-    import nnaudio2.features as nn2
+    import nnAudio2.features as nn2
 
 Method = Callable[[], object]
 N_FFT, HOP, BINS = 2048, 512, 84
