@@ -13,10 +13,11 @@ from unweave._core.fourier import Finish, rfft, synthesise
 from unweave._core.frames import SEEN, Framing
 from unweave._core.windows import Window
 from unweave.errors import ParameterError
-from unweave.transforms._analysis import Analysis, analysis
+from unweave.transforms._analysis import Analysis, analysis, single
 from unweave.transforms._leastsquares import Work, nearest
 from unweave.transforms._nonuniform import frequencies
 from unweave.transforms._scale import Scale
+from unweave.transforms._trainedbasis import TrainedBasis
 
 STEPS = 30  # of conjugate gradients: 40 to 90 dB, and no end to how slowly the rest follows
 
@@ -59,6 +60,11 @@ class ShortTime:
         """Give what `finish` makes of the spectra of audio; see `Analysis.spectra`."""
         if self.basis is None:
             return self.plan.spectra(x, self._cut(finish), window=window)
+        framing = self.plan.framing
+        if isinstance(self.basis, TrainedBasis) and self.basis.slides(x, framing):
+            rows, count = self.plan.rows(single(x))
+            out = self.basis.slid(rows, framing, count, finish)
+            return out.reshape(*x.shape[:-1], *out.shape[1:]).mT
         weights = self.weights(x, window)
         work = self.work(weights, finish)
         return self.plan.frames(x, work, (weights, *self.basis.reads))
