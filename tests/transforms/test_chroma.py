@@ -8,6 +8,7 @@ import torch
 
 from unweave.errors import ParameterError
 from unweave.transforms import (
+    ChromaCQT,
     ChromaSTFT,
     chroma_cqt,
     chroma_filter_bank,
@@ -159,3 +160,23 @@ def test_module(trained):
         exported = torch.export.export(layer, (x,), dynamic_shapes=(sizes,)).module()
     torch.testing.assert_close(compiled, out)
     torch.testing.assert_close(exported(x[:2, :3000]), layer(x[:2, :3000]))
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_constant_q_module(trainable):
+    keys = {"sample_rate": 16000, "n_octaves": 4, "threshold": 0.01, "norm": 2, "fmin": 60}
+    layer, x = ChromaCQT(**keys, trainable=trainable), noise(2, 8000)
+    out = layer(x)
+    torch.testing.assert_close(out, chroma_cqt(x, **keys), rtol=1e-4, atol=1e-5)
+    assert (layer.state_dict() == {}) == (not trainable)
+    assert torch.equal(copy.deepcopy(layer)(x), out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)(x)
+    torch.testing.assert_close(compiled, out, rtol=1e-4, atol=1e-5)
+    silence = torch.zeros(8000, requires_grad=True)
+    layer(silence).sum().backward()
+    assert silence.grad.isfinite().all()
+    for keys, text in ({"norm": -1}, "norm=-1"), ({"n_octaves": 9}, "above half of sample_rate"):
+        with pytest.raises(ParameterError, match=text):
+            ChromaCQT(sample_rate=16000, **keys)

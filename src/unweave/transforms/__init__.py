@@ -1,8 +1,9 @@
 """From audio to time-frequency and back."""
 
 from unweave.transforms._scale import stft_frequencies
-from unweave.transforms.chroma import ChromaSTFT, chroma_cqt, chroma_stft, cq_to_chroma
+from unweave.transforms.chroma import chroma_cqt, chroma_stft, cq_to_chroma
 from unweave.transforms.chromabank import chroma_filter_bank, cq_chroma_filter_bank
+from unweave.transforms.chromalayers import ChromaCQT, ChromaSTFT
 from unweave.transforms.compression import (
     LogCompress,
     PowerCompress,
@@ -53,6 +54,7 @@ __all__ = [
     "PCEN",
     "STFT",
     "VQT",
+    "ChromaCQT",
     "ChromaSTFT",
     "Delta",
     "Gammatonegram",

@@ -12,8 +12,7 @@ from unweave._core.checks import non_negative, positive_int
 from unweave._core.windows import Window
 from unweave.errors import ParameterError
 from unweave.transforms._analysis import analysis, check_audio, like, single
-from unweave.transforms._bank import bank_spectrogram
-from unweave.transforms._banklayer import BankLayer
+from unweave.transforms._bank import Bank, bank_spectrogram
 from unweave.transforms.chromabank import chroma_bank, cq_chroma_bank
 from unweave.transforms.compression import check_real
 from unweave.transforms.constantq import cqt
@@ -79,10 +78,10 @@ def chroma_stft(
         [Ellis2007] Chroma feature analysis and synthesis, Columbia University.
     """
     check_audio(x)
-    norm = _check_norm(norm)
+    norm = check_norm(norm)
     plan = analysis(n_fft, hop_length, win_length, window, center, pad_mode)
     bank = chroma_bank(sample_rate, n_fft, n_chroma, tuning, ctroct, octwidth, base_c)
-    return like(_normalised(bank_spectrogram(x, plan, bank, 2.0), norm), x)
+    return like(normalised(bank_spectrogram(x, plan, bank, 2.0), norm), x)
 
 
 @array_function
@@ -124,14 +123,11 @@ def cq_to_chroma(
         tensor([1., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0.])
     """
     check_real("C", C)
-    norm, threshold = _check_norm(norm), non_negative("threshold", threshold)
+    norm, threshold = check_norm(norm), non_negative("threshold", threshold)
     if C.ndim < 2:
         raise ParameterError(f"C of shape {tuple(C.shape)} must be (..., n_bins, frames)")
     bank = cq_chroma_bank(C.shape[-2], bins_per_octave, n_chroma, fmin, base_c)
-    classes = bank(single(C).mT).mT
-    if threshold > 0:
-        classes = torch.where(classes < threshold, 0.0, classes)
-    return like(_normalised(classes, norm), C)
+    return like(folded(single(C), bank, threshold, norm), C)
 
 
 @array_function
@@ -208,87 +204,19 @@ def chroma_cqt(
     return like(classes, x)
 
 
-class ChromaSTFT(BankLayer):
-    """Hold the parameters of `chroma_stft`, for use inside models; the weights may be trained.
-
-    Trained weights may take any value but are used as if those below zero were zero.
+def check_norm(norm: float | None) -> float | None:
+    """Return the order of a norm, or raise unless it is positive or None.
 
     Args:
-        sample_rate: Of the audio, in hertz.
-        n_fft: Samples of a frame.
-        hop_length: Samples from one frame to the next; a quarter of `win_length` if not given.
-        win_length: Samples of the window, which is centred in the frame; `n_fft` if not given.
-        window: A name, ("kaiser", beta), or the `win_length` samples of the window; see `stft`.
-        center: Whether frame t is centred on sample t * hop_length, or starts there.
-        pad_mode: What continues the signal at its ends: "reflect", "constant" or "replicate".
-        n_chroma: Number of classes in an octave.
-        tuning: How far the music is tuned above A = 440 Hz, in classes.
-        ctroct: The octave that counts most, in octaves above 27.5 Hz.
-        octwidth: Standard deviation, in octaves, of the weights about it; None weighs all alike.
-        base_c: Whether the first class is C; otherwise it is A.
-        norm: The norm that each frame is brought to; see `chroma_stft`.
-        trainable_bins: Whether the weights (`chroma_basis`) are trained.
-        trainable_STFT: True trains the windowed cosines and sines of the analysis (`wcos`, `wsin`),
-            "window" only the window (`window`), which costs far less.
+        norm: What the caller gave.
 
     Raises:
-        ParameterError: A parameter is out of range.
+        ParameterError: It is not a positive number, infinity or None.
 
     Example:
-        >>> ChromaSTFT(sample_rate=16000, n_fft=1024)(torch.zeros(2, 16000)).shape
-        torch.Size([2, 12, 63])
+        >>> check_norm(2)
+        2.0
     """
-
-    def __init__(
-        self,
-        *,
-        sample_rate: float,
-        n_fft: int = 2048,
-        hop_length: int | None = None,
-        win_length: int | None = None,
-        window: Window = "hann",
-        center: bool = True,
-        pad_mode: str = "reflect",
-        n_chroma: int = 12,
-        tuning: float = 0.0,
-        ctroct: float = 5.0,
-        octwidth: float | None = 2.0,
-        base_c: bool = True,
-        norm: float | None = math.inf,
-        trainable_bins: bool = False,
-        trainable_STFT: bool | str = False,
-    ) -> None:
-        super().__init__(
-            analysis(n_fft, hop_length, win_length, window, center, pad_mode),
-            chroma_bank(sample_rate, n_fft, n_chroma, tuning, ctroct, octwidth, base_c),
-            2.0,
-            weights="chroma_basis" if trainable_bins else None,
-            trainable_STFT=trainable_STFT,
-        )
-        self.sample_rate, self.n_chroma, self.norm = sample_rate, n_chroma, _check_norm(norm)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Give the chroma features of audio; see `chroma_stft`.
-
-        Args:
-            x: Real audio.
-
-        Returns:
-            The chroma features.
-
-        Shape:
-            x: (..., time)
-            returns: (..., n_chroma, frames)
-
-        Example:
-            >>> ChromaSTFT(sample_rate=8000, n_fft=256)(torch.zeros(1000)).shape
-            torch.Size([12, 16])
-        """
-        check_audio(x)
-        return like(_normalised(super().forward(single(x)), self.norm), x)
-
-
-def _check_norm(norm: float | None) -> float | None:
     if norm is None:
         return None
     if isinstance(norm, bool) or not isinstance(norm, int | float) or not norm > 0:
@@ -296,9 +224,52 @@ def _check_norm(norm: float | None) -> float | None:
     return float(norm)
 
 
-def _normalised(classes: Tensor, norm: float | None) -> Tensor:
-    """Bring each frame of (..., n_chroma, frames) to a norm of 1, unless it is silent."""
+def normalised(classes: Tensor, norm: float | None) -> Tensor:
+    """Bring each frame to a norm of 1, unless it is silent.
+
+    Args:
+        classes: Energies of pitch classes.
+        norm: The checked order of the norm; None leaves the energies.
+
+    Returns:
+        The normalised energies.
+
+    Shape:
+        classes: (..., n_chroma, frames)
+        returns: (..., n_chroma, frames)
+
+    Example:
+        >>> normalised(torch.tensor([[3.0, 0.0], [4.0, 0.0]]), 2.0)
+        tensor([[0.6000, 0.0000],
+                [0.8000, 0.0000]])
+    """
     if norm is None:
         return classes
     size = torch.linalg.vector_norm(classes, norm, dim=-2, keepdim=True)
     return classes / torch.where(size < torch.finfo(size.dtype).tiny, 1.0, size)
+
+
+def folded(C: Tensor, bank: Bank, threshold: float, norm: float | None) -> Tensor:
+    """Fold magnitudes into pitch classes, and normalise them.
+
+    Args:
+        C: Magnitudes.
+        bank: What folds them.
+        threshold: Classes below it are set to zero.
+        norm: The checked order of the norm.
+
+    Returns:
+        The chroma features.
+
+    Shape:
+        C: (..., n_bins, frames)
+        returns: (..., n_chroma, frames)
+
+    Example:
+        >>> folded(torch.ones(24, 1), cq_chroma_bank(24, 12, 12, None, True), 0.0, None).sum()
+        tensor(24.)
+    """
+    classes = bank(C.mT).mT
+    if threshold > 0:
+        classes = torch.where(classes < threshold, 0.0, classes)
+    return normalised(classes, norm)
