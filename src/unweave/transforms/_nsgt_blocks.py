@@ -131,7 +131,7 @@ def _analyse_stage(
     weights = table(grid)
     for row, starts in _blocks(len(x), stage, count):
         spectra = torch.fft.rfft(_cut(x[row], starts, stage, grid.step, count))
-        spec = spread(spectra, weights).unflatten(0, (-1, len(starts)))
+        spec = torch.unflatten(spread(spectra, weights), 0, (-1, len(starts)))
         for index, at in enumerate(starts):
             stop = min(at + stage.body, count)
             out[row, bands, at:stop] = spec[:, index, :, margin : margin + stop - at]
@@ -185,7 +185,7 @@ def _cut(x: Tensor, starts: list[int], stage: Stage, step: int, count: int) -> T
 
 def _keep(blocks: Tensor, out: Tensor, starts: list[int], stage: Stage, step: int) -> None:
     """Put blocks of signals in their places, without the margins."""
-    blocks = blocks.unflatten(0, (-1, len(starts)))
+    blocks = torch.unflatten(blocks, 0, (-1, len(starts)))
     first = stage.margin * step
     for index, start in enumerate(starts):
         place = out[:, start * step : (start + stage.body) * step]

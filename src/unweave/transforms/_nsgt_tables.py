@@ -128,7 +128,8 @@ def analyse(x: Tensor, grid: Grid) -> Tensor:
 
 def synthesise(spec: Tensor, grid: Grid) -> Tensor:
     """Give signals (rows, time) whose transform is the nearest to `spec` (rows, bands, frames)."""
-    return torch.fft.irfft(gather(spec, table(grid)), grid.samples)
+    samples: Tensor = torch.fft.irfft(gather(spec, table(grid)), grid.samples)
+    return samples
 
 
 def spread(spectra: Tensor, table: Table) -> Tensor:
@@ -142,8 +143,9 @@ def spread(spectra: Tensor, table: Table) -> Tensor:
         out = out.index_copy(1, places.flatten(), parts)
     else:
         out.index_copy_(1, places.flatten(), parts)
-    out = torch.fft.ifft(out.unflatten(1, (bands, grid.frames)), norm="forward")
-    return out[:, : bands - 1]
+    rows = torch.unflatten(out, 1, (bands, grid.frames))
+    frames: Tensor = torch.fft.ifft(rows, norm="forward")
+    return frames[:, : bands - 1]
 
 
 def gather(spec: Tensor, table: Table) -> Tensor:
@@ -187,7 +189,7 @@ def _build(grid: Grid) -> Table:
     bands, frames = grid.bands, grid.frames
     bins = torch.arange(grid.first, grid.last + 1)
     frequency = bins.double() * grid.spacing
-    places, windows, total = [], [], 0.0
+    places, windows, total = [], [], torch.zeros_like(frequency)
     layers = bands.overlap()
     for layer in range(layers):
         row, window = _layer(frequency, bands, range(layer, len(bands), layers))

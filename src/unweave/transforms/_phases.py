@@ -155,7 +155,7 @@ class _Blocks:
         # Blocks of about the same size, so that none is short.
         size = -(-count // -(-rows * count // _frames_at_once(maps)))
         self.maps, self.size = maps, size
-        self.estimates, self.goals = first.split(size, 1), goal.split(size, 1)
+        self.estimates, self.goals = torch.split(first, size, 1), torch.split(goal, size, 1)
         self.rebuilt: list[Tensor] = []
         self.factors = maps.envelope.reciprocal()
         self.overlap = -(-framing.n_fft // framing.hop_length) - 1
@@ -183,7 +183,7 @@ class _Blocks:
         padded, _ = self.maps.plan.rows(self.audio())
         frames = padded.unfold(1, framing.n_fft, framing.hop_length)[:, : self.maps.count]
         previous, self.rebuilt = self.rebuilt, []
-        for index, block in enumerate(frames.split(self.size, 1)):
+        for index, block in enumerate(torch.split(frames, self.size, 1)):
             weighted = torch.mul(block, self.maps.window, out=self.frames[:, : block.shape[1]])
             target = torch.fft.rfft(weighted)
             self.rebuilt.append(target)
