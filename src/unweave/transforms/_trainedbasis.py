@@ -37,10 +37,14 @@ class TrainedBasis:
 
     def spectra(self, frames: Tensor, window: Tensor) -> Tensor:
         """Give the complex spectra of frames; see `Basis`."""
+        wcos, wsin = self.reads
+        if torch.compiler.is_compiling():
+            # A copy, for exporters to see its layout whatever the sizes.
+            frames = frames.clone(memory_format=torch.contiguous_format)
+            return torch.complex(product(frames, wcos.mT), -product(frames, wsin.mT))
         flat = frames.flatten(0, -2)
         # Frequencies first: the other order is slow where their number is odd, which it is.
-        real, imaginary = (product(part, flat.mT).mT for part in self.reads)
-        spectra = torch.complex(real, -imaginary)
+        spectra = torch.complex(product(wcos, flat.mT).mT, -product(wsin, flat.mT).mT)
         return spectra.reshape(*frames.shape[:-1], -1)
 
     def slides(self, x: Tensor, framing: Framing) -> bool:
