@@ -177,7 +177,7 @@ def test_training_lowers_an_error():
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            errors.append(float(loss))
+            errors.append(loss.item())
         assert errors[-1] < 0.5 * errors[0]
 
 

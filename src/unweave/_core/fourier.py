@@ -19,7 +19,8 @@ from unweave._core.frames import Framing, add_frames, blocks, overlap_add
 from unweave._core.memory import fresh
 
 Finish = Callable[[Tensor], Tensor]
-# Frames that training would keep before their spectra are made anew in the backward pass instead.
+# Frames that training would keep before the work on them is done anew for the gradient instead. If
+# that is no more than an FFT, it is faster anew from an eighth of them on than out of the memory.
 LIGHT_SAMPLES = 2**24
 _ONNX_MATRIX = 1024  # frames up to this size may become matrix products in ONNX
 _LIGHT_BLOCK = {"cpu": 2**19}  # samples of the frames made anew at once; more elsewhere
@@ -59,7 +60,7 @@ def analyse(
         spectra = rfft(frames * window)
         return spectra if finish is None else finish(spectra)
 
-    return in_blocks(padded, framing, count, spectra_of, (window,))
+    return in_blocks(padded, framing, count, spectra_of, (window,), light=LIGHT_SAMPLES // 8)
 
 
 def rfft(frames: Tensor, size: int | None = None) -> Tensor:
@@ -99,6 +100,8 @@ def in_blocks(
     count: int,
     work: Callable[[Tensor], Tensor],
     reads: tuple[Tensor, ...] = (),
+    *,
+    light: int | None = None,
 ) -> Tensor:
     """Do some work on all frames of a signal, a few at a time where that is faster or lighter.
 
@@ -108,6 +111,8 @@ def in_blocks(
         count: Number of frames.
         work: Turns frames of shape (rows, some frames, n_fft) into (rows, some frames, ...).
         reads: Other tensors that the work reads, which may want a gradient.
+        light: Samples of frames from which on the work is done anew for the gradient, so that
+            little is kept; `LIGHT_SAMPLES` if not given.
 
     Returns:
         What `work` makes of all frames.
@@ -127,7 +132,8 @@ def in_blocks(
     if torch.compiler.is_compiling() or is_transformed():
         return work(padded.unfold(1, framing.n_fft, framing.hop_length)[:, :count])
     followed = is_traced(padded, *reads)
-    if followed and len(padded) * count * framing.n_fft > LIGHT_SAMPLES:
+    light = LIGHT_SAMPLES if light is None else light
+    if followed and len(padded) * count * framing.n_fft > light:
         return _remade(padded, framing, count, work)
     frames = padded.unfold(1, framing.n_fft, framing.hop_length)[:, :count]
     if followed or needs_plain_form(padded, *reads):
