@@ -5,9 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from unweave._core.fourier import rfft
+from unweave._core.fourier import Finish, rfft
 from unweave.errors import ParameterError
-from unweave.transforms._analysis import Analysis, check_audio, check_choice, like, single
+from unweave.transforms._analysis import (
+    Analysis,
+    check_audio,
+    check_choice,
+    like,
+    magnitude,
+    power,
+    single,
+)
 from unweave.transforms._bank import (
     Bank,
     bank_spectrogram,
@@ -109,17 +117,23 @@ class BankLayer(nn.Module):
             window = self.window.to(dtype)
         basis = self._basis(dtype) if self.trainable_STFT is True else None
 
-        def work(frames: Tensor) -> Tensor:
-            if basis is None:
-                spectra = rfft(frames * window)
-            else:  # a copy, which the product would make too, but in a way that exporters know
-                frames = frames.clone(memory_format=torch.contiguous_format)
-                spectra = basis.spectra(frames, window)
-            found = energies(spectra, self.power)
+        def in_bands(found: Tensor) -> Tensor:
             return self._bank(found) if weights is None else product(found, weights.T)
 
+        def work(frames: Tensor) -> Tensor:
+            weighted = rfft(frames * window) if basis is None else basis.spectra(frames, window)
+            return in_bands(energies(weighted, self.power))
+
+        if basis is not None and basis.slides(single(x), self._plan.framing):
+            rows, count = self._plan.rows(single(x))
+            out = in_bands(basis.slid(rows, self._plan.framing, count, self._energies()))
+            return like(out.reshape(*x.shape[:-1], *out.shape[1:]).mT, x)
         reads = (window,) if basis is None else basis.reads
         return like(self._plan.frames(x, work, reads if weights is None else (*reads, weights)), x)
+
+    def _energies(self) -> Finish:
+        known: dict[float, Finish] = {1.0: magnitude, 2.0: power}
+        return known.get(self.power, lambda spectra: energies(spectra, self.power))
 
     def _basis(self, dtype: torch.dtype) -> TrainedBasis:
         wcos, wsin = self.wcos.to(dtype), self.wsin.to(dtype)
