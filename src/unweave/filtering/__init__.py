@@ -13,6 +13,7 @@ from unweave.filtering.masks import binary_mask, ideal_binary_mask, ideal_ratio_
 from unweave.filtering.oracle import oracle_wiener
 from unweave.filtering.residual import residual_model
 from unweave.filtering.smoothing import smooth
+from unweave.filtering.softmask import softmask
 from unweave.filtering.streaming import OnlineWiener, StreamingWiener
 from unweave.filtering.wiener import WienerFilter, wiener
 
@@ -33,6 +34,7 @@ __all__ = [
     "reduce_interferences",
     "residual_model",
     "smooth",
+    "softmask",
     "wiener",
     "wiener_gain",
 ]

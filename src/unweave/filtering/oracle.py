@@ -59,12 +59,13 @@ def oracle_wiener(references: Tensor, x: Tensor, *, width: int | None = None) ->
         raise ParameterError(
             f"references of shape {tuple(references.shape)}: one is needed at least"
         )
-    if width is None:
-        return expectation_maximization(references, x, n_iter=1)[0]
-    if isinstance(width, bool) or not isinstance(width, int) or width < 0:
+    whole = isinstance(width, int) and not isinstance(width, bool)
+    if width is not None and (not whole or width < 0):
         raise ParameterError(f"width={width!r} must be None or a number of frames of at least 0")
     if not references.numel():
         return references.to(x.dtype, copy=True)
+    if width is None:
+        return expectation_maximization(references, x, n_iter=1)[0]
     ys, xs = references.reshape(-1, *references.shape[-4:]), x.reshape(-1, *x.shape[-3:])
     channels, freq = xs.shape[1:3]
     step = max(1, _BLOCK * freq // (ys.numel() * channels))
