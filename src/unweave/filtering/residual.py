@@ -58,37 +58,41 @@ def residual_model(v: Tensor, x: Tensor, *, alpha: float = 1.0, autoscale: bool 
     check_alpha(alpha)
     if not v.is_floating_point():
         v = v.to(x.real.dtype)
+    frames = -1
+    if by_bin := x.stride(-2) < x.stride(-1):  # work on what lies together in memory
+        v, x, frames = v.mT, x.mT, -2
     mixture = powered(x, alpha).to(torch.promote_types(v.dtype, x.real.dtype))
     total = v.sum(-4)
-    gain = _gain(total, mixture) if autoscale else None
+    gain = _gain(total, mixture, frames) if autoscale else None
     if gain is not None:
         total = gain * total
-    if needs_plain_form(v, x):
-        models = v if gain is None else gain.unsqueeze(-4) * v
-        rest = (mixture - total).clamp(min=0).unsqueeze(-4)
-        return torch.cat([models.expand(*v.shape[:-3], *x.shape[-3:]).to(rest.dtype), rest], -4)
-    return _written(v, gain, mixture, total)
+    out = (_joined if needs_plain_form(v, x) else _written)(v, gain, mixture, total)
+    return out.mT if by_bin else out
 
 
-def _gain(total: Tensor, mixture: Tensor) -> Tensor:
+def _gain(total: Tensor, mixture: Tensor, frames: int) -> Tensor:
     """Give the factor of each frequency and channel; 1 where all models are zero."""
-    if not total.shape[-1]:
-        return mixture.new_ones((*mixture.shape[:-1], 1))
-    peak = total.detach().amax(-1, keepdim=True)
+    if not total.shape[frames]:
+        return mixture.new_ones((1,) * mixture.ndim)
+    peak = total.detach().amax(frames, keepdim=True)
     peak = torch.where(peak == 0, 1, peak)
     unit = total / peak  # whose square stays within the range, whatever the level
-    power = unit.square().sum(-1, keepdim=True)
+    power = unit.square().sum(frames, keepdim=True)
     silent = power == 0
-    fit = (mixture * unit).sum(-1, keepdim=True) / torch.where(silent, 1, power)
+    fit = (mixture * unit).sum(frames, keepdim=True) / torch.where(silent, 1, power)
     return torch.where(silent, 1, fit / peak)
 
 
+def _joined(v: Tensor, gain: Tensor | None, mixture: Tensor, total: Tensor) -> Tensor:
+    models = v if gain is None else gain.unsqueeze(-4) * v
+    rest = (mixture - total).clamp(min=0).unsqueeze(-4)
+    return torch.cat([models.expand(*v.shape[:-3], *mixture.shape[-3:]).to(rest.dtype), rest], -4)
+
+
 def _written(v: Tensor, gain: Tensor | None, mixture: Tensor, total: Tensor) -> Tensor:
-    """Write all models to memory that lies as the mixture's does."""
+    """Write all models where they belong, without copies."""
     sources = v.shape[-4]
-    shape = (*mixture.shape[:-3], sources + 1, *mixture.shape[-3:])
-    by_bin = mixture.stride(-2) < mixture.stride(-1)
-    out = fresh(mixture, *shape[:-2], shape[-1], shape[-2]).mT if by_bin else fresh(mixture, *shape)
+    out = fresh(mixture, *mixture.shape[:-3], sources + 1, *mixture.shape[-3:])
     models, rest = out[..., :sources, :, :, :], out[..., sources, :, :, :]
     if gain is None:
         models.copy_(v.expand(models.shape))
