@@ -213,20 +213,29 @@ def synthesise(
     hop, reach = framing.hop_length, -(-framing.n_fft // framing.hop_length) - 1
     rows, count = spectra.shape[:2]
     out = fresh(window, rows, len(envelope))
-    carry = window
-    for row, frame in blocks(rows, count, framing.n_fft):
-        frames = torch.fft.irfft(spectra[row, frame], framing.n_fft).mul_(window)
-        sums = frames.new_zeros(len(frames), frames.shape[1] + reach, hop)
-        if frame.start:
-            sums[:, :reach] = carry
+    table = list(blocks(rows, count, framing.n_fft))
+    if not table:
+        return out
+    # Memory that is given back and taken anew in every block could cost more than the transforms.
+    most = table[0][0].stop, table[0][1].stop
+    all_frames = window.new_empty(*most, framing.n_fft)
+    all_sums = window.new_empty(most[0], most[1] + reach, hop)
+    carry = window.new_empty(most[0], reach, hop)
+    for row, frame in table:
+        size, some = row.stop - row.start, frame.stop - frame.start
+        frames, sums = all_frames[:size, :some], all_sums[:size, : some + reach]
+        torch.fft.irfft(spectra[row, frame], framing.n_fft, out=frames)
+        frames.mul_(window)
+        sums[:, reach:] = 0.0
+        sums[:, :reach] = carry[:size] if frame.start else 0.0
         add_frames(sums, frames)
         # Hops that later frames still reach wait in `carry`.
-        carry = sums[:, sums.shape[1] - reach :]
-        ready = sums if frame.stop == count else sums[:, : sums.shape[1] - reach]
+        carry[:size] = sums[:, some:]
+        ready = sums if frame.stop == count else sums[:, :some]
         first = frame.start * hop
         low, high = max(start, first), min(stop, first + ready.shape[1] * hop)
         if low < high:
             samples = ready.flatten(1)[:, low - first : high - first]
             wanted = slice(low - start, high - start)
-            out[row, wanted] = samples / envelope[wanted]
+            torch.div(samples, envelope[wanted], out=out[row, wanted])
     return out

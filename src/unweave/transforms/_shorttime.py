@@ -105,7 +105,8 @@ class ShortTime:
         seen = min(length, max(0, framing.span(count) - start))
         basis = self.basis
         if basis is None:
-            rows = pad(rows, (0, self.scale.n_fft // 2 + 1 - self.scale.bins))
+            missing = self.scale.n_fft // 2 + 1 - self.scale.bins
+            rows = pad(rows, (0, missing)) if missing else rows  # which would be copied for nothing
             envelope = divisor(framing, count, weights)[start : start + seen]
             samples = synthesise(rows, framing, weights, envelope, start)
         else:
@@ -117,7 +118,8 @@ class ShortTime:
                 n_iter=n_iter,
                 reads=(weights, *basis.reads),
             )[:, start : start + seen]
-        return pad(samples, (0, length - seen)).reshape(*spec.shape[:-2], length)
+        samples = pad(samples, (0, length - seen)) if length > seen else samples
+        return samples.reshape(*spec.shape[:-2], length)
 
     def weights(self, like: Tensor, window: Tensor | None) -> Tensor:
         """Give the window, trained or not, in the precision that `like` is worked on with."""

@@ -136,7 +136,8 @@ class ISTFT(nn.Module):
         start = framing.margin
         samples = (span / divisor(framing, count, weights))[:, start : start + length]
         missing = length - samples.shape[1]
-        return pad(samples, (0, missing)).reshape(*spec.shape[:-2], length)
+        samples = pad(samples, (0, missing)) if missing else samples
+        return samples.reshape(*spec.shape[:-2], length)
 
     def _frames(self, weights: Tensor) -> Work:
         """Give what turns spectra into weighted frames."""
