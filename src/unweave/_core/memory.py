@@ -42,5 +42,5 @@ def fresh(like: Tensor, *shape: int, dtype: torch.dtype | None = None) -> Tensor
     dtype = like.dtype if dtype is None else dtype
     size = math.prod(shape) * dtype.itemsize
     if like.device.type != "cpu" or size < _LARGE or dtype not in _DTYPES:
-        return like.new_empty(*shape, dtype=dtype)
+        return like.new_empty(shape, dtype=dtype)
     return torch.from_numpy(np.empty(shape, _DTYPES[dtype]))
