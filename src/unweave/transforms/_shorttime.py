@@ -19,7 +19,7 @@ from unweave.transforms._nonuniform import frequencies
 from unweave.transforms._scale import Scale
 from unweave.transforms._trainedbasis import TrainedBasis
 
-STEPS = 30  # of conjugate gradients: 40 to 90 dB, and no end to how slowly the rest follows
+STEPS = 30  # of conjugate gradients: 50 dB and more inside the band; the rest follows ever slower
 
 
 class Basis(Protocol):
