@@ -100,7 +100,7 @@ def test_whole_numbers_and_half_precision():
 
 def test_reduction_is_a_gain_by_the_hardened_share_of_the_surroundings():
     v = models(3, 2, 30, 40)
-    around = gaussian_filter(v.numpy(), sigma=(0, 0, 10, 10), truncate=4.0)
+    around = gaussian_filter(v.numpy(), sigma=(0, 0, 10, 10), truncate=10.0)
     share = around / around.sum(0)
     for thresh, slope in ((0.6, 15), (0.3, 15), (0.3, 100)):
         expected = v.numpy() / (1 + np.exp(-slope * (share - thresh)))

@@ -12,6 +12,7 @@ from unweave.filtering._logit import SLOPE, check_curve, check_values, harden
 from unweave.filtering.smoothing import smooth
 
 GAINS = ("weighted", "trace")
+_WHOLE = 10.0  # widths of a Gaussian that hold all of it, even in double precision
 
 
 @array_function
@@ -58,7 +59,7 @@ def reduce_interferences(
         )
     check_values(v)
     x = v if v.is_floating_point() else v.to(torch.get_default_dtype())
-    surroundings = smooth(x, width=width)
+    surroundings = smooth(x, width=width, truncate=_WHOLE)
     total = surroundings.sum(-4, keepdim=True)
     total = torch.where(total == 0, 1, total)
     if needs_plain_form(v):
