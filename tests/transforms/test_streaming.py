@@ -5,7 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unweave.errors import ParameterError
-from unweave.transforms import ISTFT, STFT, StreamingISTFT, StreamingSTFT, istft, stft
+from unweave.transforms import (
+    ISTFT,
+    STFT,
+    ChromaSTFT,
+    Gammatonegram,
+    MelSpectrogram,
+    StreamingISTFT,
+    StreamingSTFT,
+    istft,
+    stft,
+)
 
 
 def noise(*shape, dtype=torch.float32):
@@ -204,3 +214,19 @@ def started(stream, block):
 def test_faults_say_what_to_do(call, text):
     with pytest.raises(ParameterError, match=text):
         call()
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("kind", ["mel", "gammatone", "chroma"])
+def test_layers_in_bands_stream_too(kind, trained):
+    keys = {"sample_rate": 8000, "n_fft": 256, "hop_length": 100, "trainable_STFT": trained}
+    layers = {
+        "mel": lambda: MelSpectrogram(n_mels=20, trainable_mel=trained, **keys),
+        "gammatone": lambda: Gammatonegram(n_bins=20, **keys),
+        "chroma": lambda: ChromaSTFT(**keys),
+    }
+    layer = layers[kind]()
+    audio = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0))
+    stream = StreamingSTFT(layer)
+    parts = [stream.push(block) for block in audio.split(700, dim=-1)] + [stream.flush()]
+    torch.testing.assert_close(torch.cat(parts, -1), layer(audio), atol=1e-4, rtol=1e-4)

@@ -23,6 +23,7 @@ from unweave.transforms._bank import (
     non_negative_weights,
     product,
 )
+from unweave.transforms._leastsquares import Work
 from unweave.transforms._scale import scale
 from unweave.transforms._trainedbasis import TrainedBasis, analysis_basis
 
@@ -107,15 +108,38 @@ class BankLayer(nn.Module):
             returns: (..., bands, frames)
         """
         check_audio(x)
-        weights = self._trained_weights()
-        if weights is None and not self.trainable_STFT:
+        if self._trained_weights() is None and not self.trainable_STFT:
             return like(bank_spectrogram(x, self._plan, self._bank, self.power), x)
-        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        weights = None if weights is None else weights.to(dtype)
-        window = self._plan.window(single(x))
-        if self.trainable_STFT == "window":
-            window = self.window.to(dtype)
-        basis = self._basis(dtype) if self.trainable_STFT is True else None
+        reads, in_bands, work = self._work(single(x))
+        basis = self._basis(single(x).dtype) if self.trainable_STFT is True else None
+        if basis is not None and basis.slides(single(x), self._plan.framing):
+            rows, count = self._plan.rows(single(x))
+            out = in_bands(basis.slid(rows, self._plan.framing, count, self._energies()))
+            return like(out.reshape(*x.shape[:-1], *out.shape[1:]).mT, x)
+        return like(self._plan.frames(x, work, reads), x)
+
+    def framewise(self, x: Tensor) -> tuple[Analysis, Work]:
+        """Give what is done to every frame, for audio that arrives in blocks.
+
+        Args:
+            x: Audio of the dtype and on the device of all that follows.
+
+        Returns:
+            The analysis that makes frames, and what turns frames into energies in the bands.
+
+        Shape:
+            x: (..., time)
+        """
+        check_audio(x)
+        return self._plan, self._work(single(x))[2]
+
+    def _work(self, x: Tensor) -> tuple[tuple[Tensor, ...], Work, Work]:
+        """Give what is read, what turns energies into those of the bands, and frames into them."""
+        weights = self._trained_weights()
+        weights = None if weights is None else weights.to(x.dtype)
+        trained = self.trainable_STFT == "window"
+        window = self.window.to(x.dtype) if trained else self._plan.window(x)
+        basis = self._basis(x.dtype) if self.trainable_STFT is True else None
 
         def in_bands(found: Tensor) -> Tensor:
             return self._bank(found) if weights is None else product(found, weights.T)
@@ -124,12 +148,8 @@ class BankLayer(nn.Module):
             weighted = rfft(frames * window) if basis is None else basis.spectra(frames, window)
             return in_bands(energies(weighted, self.power))
 
-        if basis is not None and basis.slides(single(x), self._plan.framing):
-            rows, count = self._plan.rows(single(x))
-            out = in_bands(basis.slid(rows, self._plan.framing, count, self._energies()))
-            return like(out.reshape(*x.shape[:-1], *out.shape[1:]).mT, x)
         reads = (window,) if basis is None else basis.reads
-        return like(self._plan.frames(x, work, reads if weights is None else (*reads, weights)), x)
+        return (reads if weights is None else (*reads, weights)), in_bands, work
 
     def _energies(self) -> Finish:
         known: dict[float, Finish] = {1.0: magnitude, 2.0: power}

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from unweave._core.checks import non_negative, positive_int
 from unweave._core.windows import Window
-from unweave.transforms._analysis import analysis, check_audio, like, single
+from unweave.transforms._analysis import Analysis, analysis, check_audio, like, single
 from unweave.transforms._banklayer import BankLayer
+from unweave.transforms._leastsquares import Work
 from unweave.transforms.chroma import check_norm, folded, normalised
 from unweave.transforms.chromabank import chroma_bank, cq_chroma_bank
 from unweave.transforms.constantq_layer import CQT
@@ -94,6 +95,26 @@ class ChromaSTFT(BankLayer):
         """
         check_audio(x)
         return like(normalised(super().forward(single(x)), self.norm), x)
+
+    def framewise(self, x: Tensor) -> tuple[Analysis, Work]:
+        """Give what is done to every frame, for audio that arrives in blocks.
+
+        Args:
+            x: Audio of the dtype and on the device of all that follows.
+
+        Returns:
+            The analysis that makes frames, and what turns frames into chroma features.
+
+        Shape:
+            x: (..., time)
+
+        Example:
+            >>> plan, work = ChromaSTFT(sample_rate=8000, n_fft=256).framewise(torch.zeros(1))
+            >>> work(torch.zeros(1, 3, 256)).shape
+            torch.Size([1, 3, 12])
+        """
+        plan, work = super().framewise(x)
+        return plan, lambda frames: normalised(work(frames).mT, self.norm).mT
 
 
 class ChromaCQT(torch.nn.Module):
