@@ -1,4 +1,4 @@
-"""What must hold for every registered model."""
+"""What must hold for every registered model, and for every architecture."""
 
 import pytest
 import torch
@@ -126,3 +126,82 @@ def test_the_level_does_not_matter(model, song):
     with torch.inference_mode():
         loud, soft = model(mixture), model(0.01 * mixture)
     assert (loud - 100 * soft).norm() < 0.01 * loud.norm()
+
+
+SMALL = {
+    "bandmask": {"widths": [4, 4, 4], "recurrent": 8},
+    "mask": {"n_fft": 512, "hop_length": 128, "hidden_channels": 2},
+    "wave": {"hidden_channels": 2, "sources": ["vocals", "rest"]},
+    "openunmix": {"n_fft": 512, "hop_length": 128, "hidden_size": 8},
+    "tfc_tdf": {"n_fft": 512, "hop_length": 128, "hidden_channels": 2, "num_levels": 2},
+}
+NETWORKS = {"mask": ["SpectrogramNetLSTM", "SpectrogramNetVAE"]}
+NETWORKS["wave"] = ["AudioNetLSTM", "AudioNetVAE", "HybridNet"]
+BUILDS = list(SMALL.items()) + [
+    (name, {**SMALL[name], "network": network, "hidden_size": 8, "recurrent_depth": 1})
+    for name, networks in NETWORKS.items()
+    for network in networks
+]
+
+
+@pytest.fixture(params=BUILDS, ids=lambda build: build[1].get("network", build[0]))
+def built(request):
+    """Name, arguments and network of an architecture, with statistics that have moved."""
+    name, words = request.param
+    torch.manual_seed(0)
+    net = registry.ARCHITECTURES[name].load()(**words).train()
+    with torch.no_grad():
+        net(0.1 * torch.randn(2, net.channels, 20000))
+    return name, words, net.eval()
+
+
+def test_every_architecture_is_tried():
+    assert set(SMALL) == set(registry.ARCHITECTURES)
+
+
+def test_an_architecture_follows_the_protocol(built):
+    _, _, net = built
+    assert isinstance(net, SeparationNetwork)
+    assert len(set(net.sources)) == len(net.sources) > 0
+
+
+@pytest.mark.parametrize("frames", [1, 2, 100, 4097])
+def test_an_architecture_gives_any_length_back(built, frames):
+    _, _, net = built
+    mixture = torch.randn(1, net.channels, frames)
+    before = mixture.clone()
+    with torch.inference_mode():
+        stems = net(mixture)
+    assert stems.shape == (1, len(net.sources), net.channels, frames)
+    assert bool(torch.isfinite(stems).all())
+    assert torch.equal(mixture, before)
+
+
+def test_every_parameter_of_an_architecture_is_trained(built):
+    _, _, net = built
+    mixture = torch.randn(2, net.channels, 9000, requires_grad=True)
+    net.train()(mixture).square().mean().backward()
+    assert bool(torch.isfinite(mixture.grad).all())
+    for key, parameter in net.named_parameters():
+        assert parameter.grad is not None, key
+        assert bool(torch.isfinite(parameter.grad).all()), key
+
+
+def test_an_architecture_is_saved_and_loaded(built, tmp_path):
+    name, words, net = built
+    path = tmp_path / "copy.safetensors"
+    save_weights(path, net, architecture=name, config=words)
+    mixture = torch.randn(1, net.channels, 9000)
+    with torch.no_grad():
+        assert torch.equal(load_weights(path)(mixture), net(mixture))
+
+
+def test_separated_in_segments_it_is_close_to_the_whole(built):
+    _, _, net = built
+    generator = torch.Generator().manual_seed(0)
+    mixture = 0.1 * torch.randn(net.channels, 3 * net.sample_rate, generator=generator)
+    separator = Separator(net, device="cpu", segment=2.0, overlap=0.5, mixture_consistency=False)
+    stems = torch.stack(list(separator.separate(mixture, net.sample_rate).values()))
+    with torch.inference_mode():
+        whole = net(mixture[None])[0]
+    assert (stems - whole).norm() < 0.1 * whole.norm()

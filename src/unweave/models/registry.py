@@ -66,6 +66,35 @@ def _bandmask() -> "type[nn.Module]":
     return BandMaskNet
 
 
+def _separator(name: str) -> Callable[[], "type[nn.Module]"]:
+    def load() -> "type[nn.Module]":
+        from unweave.models import separators
+
+        found: type[nn.Module] = getattr(separators, name)
+        return found
+
+    return load
+
+
+_AUDIO_LIMITS: dict[str, tuple[float, float]] = {
+    "sample_rate": (1000, 768000),
+    "channels": (1, 64),
+    "segment": (0.1, 600),
+    "n_fft": (16, 65536),
+    "hop_length": (1, 65536),
+    "stft_hop": (1, 65536),
+}
+_NET_LIMITS: dict[str, tuple[float, float]] = {
+    "hidden_channels": (1, 256),
+    "leak_factor": (0, 1),
+    "dropout_p": (0, 0.99),
+    "recurrent_depth": (1, 16),
+    "hidden_size": (2, 8192),
+    "input_axis": (0, 1),
+    "bandwidth": (0, 384000),
+    "num_levels": (1, 8),
+}
+
 ARCHITECTURES: dict[str, Architecture] = {
     "bandmask": Architecture(
         load=_bandmask,
@@ -76,6 +105,12 @@ ARCHITECTURES: dict[str, Architecture] = {
             "members": (1, 16),
         },
     ),
+    "mask": Architecture(load=_separator("MaskSeparator"), limits=_AUDIO_LIMITS | _NET_LIMITS),
+    "wave": Architecture(load=_separator("WaveSeparator"), limits=_AUDIO_LIMITS | _NET_LIMITS),
+    "openunmix": Architecture(
+        load=_separator("OpenUnmixSeparator"), limits=_AUDIO_LIMITS | _NET_LIMITS
+    ),
+    "tfc_tdf": Architecture(load=_separator("TFCTDFSeparator"), limits=_AUDIO_LIMITS | _NET_LIMITS),
 }
 
 MODELS: dict[str, ModelInfo] = {
