@@ -68,7 +68,8 @@ def initial(v: Tensor, x: Tensor, start: Start) -> Tensor:
 
         def work(block: Block, ys: Tensor = ys) -> float:
             y = ys[..., block.first : block.last, :]
-            return float(kernel(*block.tensors, block.span, _start(start), (flat(y), places(y))))
+            target = (flat(y), places(y), np.uint64(start.rounds))
+            return float(kernel(*block.tensors, block.span, _start(start), target))
 
         _check(_shared(work, by_bin, vs, xs))
     return out

@@ -91,9 +91,10 @@ def load_model(v: Array, places: Places, at: Index, count: Index, out: Array) ->
                     out[row + i] = v[first + i]
                     negative += 1.0 if v[first + i] < 0 else 0.0
             else:
-                for i in range(count):
+                for i in range(count):  # apart from the test, which vectorises only by itself
                     out[row + i] = v[first + i * step]
-                    negative += 1.0 if v[first + i * step] < 0 else 0.0
+                for i in range(count):
+                    negative += 1.0 if out[row + i] < 0 else 0.0
             row += L
     return negative
 
@@ -107,27 +108,27 @@ def load_mixture(x: Array, places: Places, at: Index, count: Index, out: Array) 
 
 
 @kernel
-def clear(rows: Array, count: Index) -> None:
+def clear(rows: Array, number: Index) -> None:
     """Set the first rows to zero."""
-    for i in range(count * L):
+    for i in range(number * L):
         rows[i] = 0.0
 
 
 @kernel
-def spread(values: Array, first: Index, count: Index, rows: Array) -> None:
-    """Fill each row with one value."""
-    for k in range(count):
+def spread(values: Array, first: Index, number: Index, lanes: Index, rows: Array) -> None:
+    """Fill the lanes of each row with one value."""
+    for k in range(number):
         value = values[first + k]
-        for i in range(L):
+        for i in range(min(lanes, L)):
             rows[k * L + i] = value
 
 
 @kernel
-def gather(rows: Array, count: Index, values: Array, first: Index) -> None:
-    """Sum each row to one value."""
-    for k in range(count):
+def gather(rows: Array, number: Index, lanes: Index, values: Array, first: Index) -> None:
+    """Sum the lanes of each row to one value."""
+    for k in range(number):
         total = 0.0
-        for i in range(L):
+        for i in range(min(lanes, L)):
             total += rows[k * L + i]
         values[first + k] = total
 

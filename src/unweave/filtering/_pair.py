@@ -62,7 +62,7 @@ def model_sums(
             out = (tile, ZERO) if per_row else (sums, lane * size)
             _add_model(model, v_at, (source, *channels), start, count, out)
         if per_row:
-            gather(tile, size, sums, row * size)
+            gather(tile, size, lanes, sums, row * size)
     return wrong
 
 
@@ -117,7 +117,7 @@ def estimate_sums(y: Array, y_at: Places, span: Places, sums: Array) -> None:
                 _add_pair(y, a + TWO * channels[0], a + TWO * channels[1], count, out, at)
                 at += FOUR * L
         if per_row:
-            gather(tile, size, sums, row * size)
+            gather(tile, size, lanes, sums, row * size)
 
 
 @kernel
@@ -146,7 +146,7 @@ def model_filter(
     estimates = np.zeros(sources * FOUR * L, x.dtype)
     for row in range(first, last):
         if per_row:
-            spread(covariances, row * sources * FOUR, sources * FOUR, tile)
+            spread(covariances, row * sources * FOUR, sources * FOUR, lanes, tile)
         for lane in range(ZERO, lanes, L):
             count = min(L, lanes - lane)
             load_model(v, v_at, row * v_at[2] + lane * v_at[3], count, model)
@@ -206,7 +206,7 @@ def estimate_filter(
     estimates = np.zeros(sources * FOUR * L, x.dtype)
     for row in range(first, last):
         if per_row:
-            spread(covariances, row * sources * FOUR, sources * FOUR, tile)
+            spread(covariances, row * sources * FOUR, sources * FOUR, lanes, tile)
         for lane in range(ZERO, lanes, L):
             count = min(L, lanes - lane)
             place = row * x_at[1] + lane * x_at[2]

@@ -48,10 +48,15 @@ def initial(v: Tensor, x: Tensor, start: Start) -> Tensor:
 def _initial(v: Tensor, x: Tensor, start: Start) -> Tensor:
     if not start.soft:
         return v * _phase(x)[:, None]
-    total = v.sum(1, keepdim=True) + start.eps
-    silent = total == 0
-    mask = v / torch.where(silent, 1, total)
+    mask = _shares(v, start.eps)
+    for _ in range(start.rounds):
+        mask = _shares(mask.square(), start.eps)
     return mask * x[:, None]
+
+
+def _shares(v: Tensor, eps: float) -> Tensor:
+    total = v.sum(1, keepdim=True) + eps
+    return v / torch.where(total == 0, 1, total)
 
 
 def _phase(x: Tensor) -> Tensor:

@@ -29,10 +29,12 @@ class Start:
     Attributes:
         soft: Whether from ratio masks; otherwise from the models with the phase of the mixture.
         eps: Added to the sum of the models that masks are divided by.
+        rounds: How often masks are squared and made to sum to one again.
     """
 
     soft: bool = True
     eps: float = 0.0
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,6 @@ class Regularisation:
 
     def _scaled(self, like: Tensor) -> Tensor:
         if self.scale is None:
-            return like.new_ones(())
-        shape = (-1, *[1] * (like.ndim - 1))
-        return torch.reshape(self.scale.to(like), shape)
+            return torch.ones((), dtype=like.dtype, device=like.device)
+        scale = torch.as_tensor(self.scale, dtype=like.dtype, device=like.device)
+        return torch.reshape(scale, (-1, *[1] * (like.ndim - 1)))

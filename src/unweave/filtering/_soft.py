@@ -24,9 +24,12 @@ from unweave.filtering._lanes import (
 def initial(
     v: Array, v_at: Places, x: Array, x_at: Places, span: Places, start: Places, out: Places
 ) -> float:
-    """Write initial estimates to out: (y, places of y); return how many models are negative."""
+    """Write initial estimates to out; return how many models are negative.
+
+    out is (y, places of y, how often masks are squared and made to sum to one again).
+    """
     first, last, lanes, _ = span
-    y, y_at = out
+    y, y_at, rounds = out
     sources, channels = np.uint64(len(v_at[0])), np.uint64(len(x_at[0]))
     models = np.uint64(len(v_at[1]))
     model = np.zeros(sources * models * L, v.dtype)
@@ -41,6 +44,9 @@ def initial(
             if len(start) == 2:
                 unit(mixture, channels, count)
             _scales(model, v_at, start, count, scale)
+            for _ in range(rounds):
+                _square(model, scale, count, sources, models)
+                _scales(model, v_at, start, count, scale)
             for j in range(sources):
                 for c in range(channels):
                     place = TWO * (row * y_at[2] + lane + y_at[0][j] + y_at[1][c])
@@ -58,6 +64,15 @@ def _scales(v: Array, v_at: Places, start: Places, count: Index, scale: Array) -
             for j in range(sources):
                 total += v[(j * models + c) * L + i]
             scale[c * L + i] = 1.0 / max(total, TINY) if len(start) == 1 else 1.0
+
+
+@kernel
+def _square(v: Array, scale: Array, count: Index, sources: Index, models: Index) -> None:
+    for j in range(sources):
+        for c in range(models):
+            for i in range(count):
+                mask = v[(j * models + c) * L + i] * scale[c * L + i]
+                v[(j * models + c) * L + i] = mask * mask
 
 
 @kernel

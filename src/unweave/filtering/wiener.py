@@ -70,7 +70,7 @@ def wiener(
 
     Returns:
         Complex spectrograms of the sources in the mixture's dtype; zero where all models are.
-        A NaN makes all estimates of its frequency NaN.
+        A NaN makes all estimates of its frequency NaN, of one channel those of its bin.
 
     Raises:
         ParameterError: Shapes or dtypes do not fit, a model is negative, or an option is unknown.
@@ -116,6 +116,9 @@ def _wiener(v: Tensor, x: Tensor, options: Options) -> Tensor:
     shape = (*v.shape[:-3], *x.shape[-3:])
     if not n_iter or not shape or 0 in shape:
         return form.initial(vs, xs, start).reshape(shape)
+    if x.shape[-3] == 1 and eps is None:
+        # Of one channel all R_j are the same, and each iteration shares by the power of estimates.
+        return form.initial(vs, xs, Start(rounds=n_iter)).reshape(shape)
     scale = None
     if eps is not None:
         scale = (xs.abs().amax((1, 2, 3)).double() / 10).clamp(min=1).square()
