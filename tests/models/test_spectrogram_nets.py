@@ -67,6 +67,22 @@ def test_without_a_recurrent_middle_nothing_is_heard():
     assert int(reached(net, (1, 4)).sum()) == 1
 
 
+@pytest.mark.parametrize("kind", [SpectrogramNetLSTM, SpectrogramNetVAE])
+def test_the_documents_recurrent_examples_run(kind):
+    net = kind(
+        num_fft_bins=1024,
+        num_frames=173,
+        num_channels=1,
+        hidden_channels=2,
+        recurrent_depth=2,
+        hidden_size=64,
+        input_axis=1,
+    )
+    mix_spec = torch.rand((2, 1, 1024, 173))
+    source_mask = net(mix_spec)
+    assert (source_mask * mix_spec).shape == mix_spec.shape
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 34, 20), (1, 2, 33, 20), (33, 20), (1, 1, 33)])
 def test_wrong_shapes_are_refused(shape):
     net = SpectrogramNetSimple(33, 20, hidden_channels=2)
