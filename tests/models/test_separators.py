@@ -73,6 +73,15 @@ def test_complex_masks_turn_phases():
         assert torch.allclose(net(mixture), -mixture[:, None].expand(1, 4, 2, 1000), atol=1e-5)
 
 
+def test_complex_masks_start_near_equal_shares():
+    torch.manual_seed(0)
+    net = TFCTDFSeparator(n_fft=64, hop_length=16, hidden_channels=8, num_levels=2)
+    mixture = torch.randn(2, 2, 3000)
+    with torch.no_grad():
+        stems = net(mixture)
+    assert float((stems - mixture[:, None] / 4).norm()) < 0.5 * float(stems.norm())
+
+
 @pytest.mark.parametrize("network", ["AudioNetSimple", "AudioNetLSTM", "AudioNetVAE", "HybridNet"])
 def test_waveforms_are_those_of_the_networks(network):
     words = {"hidden_channels": 2}

@@ -275,6 +275,12 @@ class TFCTDFSeparator(SpectralSeparator):
             hidden_channels,
             num_levels,
         )
+        # Training starts near equal shares of the mixture, which sum to it.
+        share = torch.tensor([1 / max(1, len(self.sources)), 0.0])
+        with torch.no_grad():
+            self.network.leave.weight.mul_(0.1)
+            if self.network.leave.bias is not None:
+                self.network.leave.bias.copy_(share.repeat(channels * len(self.sources)))
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Separate a batch of mixtures.
