@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 
 _SIZE = 2**14  # of the FFT of a block; three quarters of it at least are new samples
 _AT_ONCE = 8  # blocks, so that their spectra stay in the processor's cache
+_SLICE = 256  # frequencies that are multiplied at once
 
 
 def correlations(reference: Tensor, estimate: Tensor, taps: int) -> Tensor:
@@ -74,15 +75,15 @@ class _Products:
 
     def add(self, early: Tensor, late: Tensor) -> None:
         """Add blocks of shape (signals, blocks, time)."""
-        second = self._spectra(late)
-        first = second if early is late else self._spectra(early[: self.rows])
-        self.sums.baddbmm_(torch.conj_physical(first[:, : self.rows]), second.mT)
+        second: Tensor = torch.fft.rfft(late, self.size)
+        first = second if early is late else torch.fft.rfft(early[: self.rows], self.size)
+        for start in range(0, len(self.sums), _SLICE):
+            part = slice(start, start + _SLICE)
+            left = first[: self.rows, :, part].permute(2, 0, 1).contiguous().conj_physical_()
+            right = second[..., part].permute(2, 0, 1).contiguous()
+            self.sums[part].baddbmm_(left, right.mT)
 
     def lags(self) -> Tensor:
         """Give the circular correlations, of shape (references, signals, size)."""
         lags: Tensor = torch.fft.irfft(self.sums.permute(1, 2, 0), self.size)
         return lags
-
-    def _spectra(self, blocks: Tensor) -> Tensor:
-        spectra: Tensor = torch.fft.rfft(blocks, self.size)
-        return spectra.permute(2, 0, 1).contiguous()

@@ -20,7 +20,7 @@ from unweave.evaluation._distortion import Filters
 
 _WHOLE = 2**18  # samples of the longest window that is transformed at once
 _SIZE = 2**15  # of the FFT of a piece of a longer window
-_VALUES = 2**22  # samples of all signals that are worked on at once
+_VALUES = 2**21  # samples of all signals that are worked on at once
 _SLICE = 2**14  # values of one kind at once: they stay in the cache
 
 
