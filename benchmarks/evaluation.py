@@ -5,8 +5,8 @@ filters), one that grows with it (the windows), and Fourier transforms of the wh
 a power of two. It is timed on two excerpts that fill their transforms as much as four minutes do
 theirs; a line through both gives the time of four minutes, a little low, since longer transforms
 leave the cache. unweave measures the four minutes themselves, the song repeated. Seconds are
-process time, with one thread, so that a busy machine slows both alike. Agreement is that of all ratios in
-all windows of the longer excerpt.
+process time, with one thread, so that a busy machine slows both alike. Agreement is that of all
+ratios in all windows of the longer excerpt.
 
     python benchmarks/evaluation.py [--short 30] [--long 60] [--minutes 4]
 """

@@ -99,9 +99,9 @@ def bss_eval(
     and in museval, and may be absurdly low. The noise of 16 bits is enough to prevent it, and it is
     what campaigns measured with: use bits=16.
 
-    Work is done in double precision. Besides the signals it needs the matrix of the normal
-    equations twice, that is 16 (sources * channels * filter_length)^2 bytes (270 MB for four stereo
-    sources), and about 300 MB for windows of a second.
+    Work is done in double precision. Besides the signals it needs about three matrices of the size
+    of the normal equations, 24 (sources * channels * filter_length)^2 bytes, and 100 MB: half a
+    gigabyte for four stereo sources of any length.
 
     Args:
         estimate: Estimated sources.
