@@ -83,4 +83,6 @@ def choose(backend: str, sources: Tensor, x: Tensor) -> Form:
         return _compiled
     if backend == "auto":
         return _plain
-    raise DependencyError("backend='compiled' needs numba: install it with pip install numba")
+    raise DependencyError(
+        "backend='compiled' needs numba: install it with pip install 'unweave[fast]'"
+    )
