@@ -84,6 +84,16 @@ def _check_axes(v: Tensor, x: Tensor, name: str, axes: str, channels: tuple[int,
         )
 
 
+def as_items(x: Tensor, axes: int) -> Tensor:
+    """Make one axis of all leading ones.
+
+    Args:
+        x: Any tensor.
+        axes: How many axes at the end stay.
+    """
+    return x[None] if x.ndim == axes else x.flatten(0, -axes - 1)
+
+
 def check_n_iter(n_iter: object) -> int:
     """Return the number of iterations, or raise if it is not an integer of at least 0.
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -68,10 +68,10 @@ def initial(v: Tensor, x: Tensor, start: Start) -> Tensor:
 
         def work(block: Block, ys: Tensor = ys) -> float:
             y = ys[..., block.first : block.last, :]
-            target = (flat(y), places(y), np.uint64(start.rounds))
+            target = (flat(y), places(y, False), np.uint64(start.rounds))
             return float(kernel(*block.tensors, block.span, _start(start), target))
 
-        _check(_shared(work, by_bin, vs, xs))
+        _check(_shared(work, _Like(by_bin, False), vs, xs))
     return out
 
 
@@ -86,7 +86,7 @@ def model_sums(v: Tensor, x: Tensor, start: Start) -> Tensor:
         def work(block: Block, sums: _Sums = sums) -> float:
             return float(kernel(*block.tensors, block.span, _start(start), sums.of(block)))
 
-        _check(_shared(work, by_bin, vs, xs))
+        _check(_shared(work, _Like(by_bin, x.shape[1] == 2), vs, xs))
         done.append(sums.matrices())
     return torch.stack(done)
 
@@ -102,7 +102,7 @@ def estimate_sums(y: Tensor) -> Tensor:
         def work(block: Block, sums: _Sums = sums) -> None:
             kernel(*block.tensors, block.span, sums.of(block))
 
-        _shared(work, by_bin, ys)
+        _shared(work, _Like(by_bin, y.shape[2] == 2), ys)
         done.append(sums.matrices())
     return torch.stack(done)
 
@@ -120,10 +120,10 @@ def model_filter(v: Tensor, x: Tensor, start: Start, model: Tensor, ridge: Tenso
         ) -> None:
             y = ys[..., block.first : block.last, :]
             matrices = packed if by_bin else packed[block.first :]
-            target = (matrices.reshape(-1), floor, flat(y), places(y))
+            target = (matrices.reshape(-1), floor, flat(y), places(y, block.unrolled))
             kernel(*block.tensors, block.span, _start(start), target)
 
-        _shared(work, by_bin, vs, xs)
+        _shared(work, _Like(by_bin, x.shape[1] == 2), vs, xs)
     return out
 
 
@@ -151,8 +151,15 @@ def estimate_filter(y: Tensor, x: Tensor, model: Tensor, ridge: Tensor) -> tuple
             kernel(*block.tensors, block.span, (matrices.reshape(-1), floor), found.reshape(-1))
             psd[item, :, block.first : block.last] = torch.from_numpy(found)
 
-        _shared(work, by_bin, ys, xs)
+        _shared(work, _Like(by_bin, x.shape[1] == 2), ys, xs)
     return y, (psd.mT if by_bin else psd)[:, :, None]
+
+
+class _Like(NamedTuple):
+    """What all blocks of a call have in common."""
+
+    by_bin: bool
+    unrolled: bool
 
 
 class Block:
@@ -164,14 +171,16 @@ class Block:
         span: The rows as the kernel counts them, the number of lanes, and whether each row has
             covariances of its own.
         share: Which thread's it is.
+        unrolled: Whether the kernel is compiled for these numbers of sources and channels.
         tensors: Of each tensor its memory and its places.
     """
 
-    def __init__(self, first: int, last: int, own: bool, tensors: list[Tensor]) -> None:
-        self.first, self.last, self.share = first, last, 0
+    def __init__(self, rows: tuple[int, int], like: _Like, tensors: list[Tensor]) -> None:
+        self.first, self.last = first, last = rows
+        self.share, self.unrolled = 0, like.unrolled
         lanes = tensors[0].shape[-1]
-        self.span = tuple(np.uint64(n) for n in (0, last - first, lanes, own))
-        self.tensors = [part for t in tensors for part in (flat(t), places(t))]
+        self.span = tuple(np.uint64(n) for n in (0, last - first, lanes, not like.by_bin))
+        self.tensors = [part for t in tensors for part in (flat(t), places(t, like.unrolled))]
 
 
 class _Sums:
@@ -240,7 +249,7 @@ def _check(negative: float) -> None:
         )
 
 
-def _shared(work: Callable[[Block], float | None], by_bin: bool, *tensors: Tensor) -> float:
+def _shared(work: Callable[[Block], float | None], like: _Like, *tensors: Tensor) -> float:
     """Do work on all rows, in as many threads as pay; sum what it gives."""
     rows = tensors[0].shape[-2]
     size = sum(x.numel() for x in tensors)
@@ -249,7 +258,7 @@ def _shared(work: Callable[[Block], float | None], by_bin: bool, *tensors: Tenso
 
     def share(index: int) -> float:
         done = 0.0
-        for block in _blocks(edges[index], edges[index + 1], not by_bin, tensors):
+        for block in _blocks(edges[index], edges[index + 1], like, tensors):
             block.share = index
             done += work(block) or 0.0
         return done
@@ -260,7 +269,7 @@ def _shared(work: Callable[[Block], float | None], by_bin: bool, *tensors: Tenso
         return sum(pool.map(share, range(threads)))
 
 
-def _blocks(first: int, last: int, own: bool, tensors: tuple[Tensor, ...]) -> Iterator[Block]:
+def _blocks(first: int, last: int, like: _Like, tensors: tuple[Tensor, ...]) -> Iterator[Block]:
     """Cut rows into blocks: one, unless tensors must be put in the kernels' order or type."""
     ordered = [_is_ordered(x) for x in tensors]
     step = last - first
@@ -270,7 +279,7 @@ def _blocks(first: int, last: int, own: bool, tensors: tuple[Tensor, ...]) -> It
         b = min(last, a + step)
         parts = [x[..., a:b, :] for x in tensors]
         pairs = zip(parts, ordered, strict=True)
-        yield Block(a, b, own, [x if good else _put_in_order(x) for x, good in pairs])
+        yield Block((a, b), like, [x if good else _put_in_order(x) for x, good in pairs])
 
 
 def _is_ordered(x: Tensor) -> bool:

@@ -3,8 +3,9 @@
 A lane is one time-frequency bin. The kernels do the same for `LANES` neighbours in memory at a
 time, so that the processor's vector units do eight or sixteen of them at once and everything stays
 in its fastest cache. They read tensors of any order through a flat view of their memory:
-`(source places, channel places, row step, lane step)`. The numbers of sources and channels are the
-lengths of those tuples, hence part of the types that numba compiles for: loops over them unroll.
+`(source places, channel places, row step, lane step)`. The kernels of two channels get these places
+as tuples, whose lengths are part of the types that numba compiles for, so that loops over sources
+unroll; the others get arrays, and are compiled once for all numbers.
 All integers are unsigned, which spares the test for Python's negative indices.
 
 Numba keeps what it compiled beside this file (or in the user's cache where that cannot be written)

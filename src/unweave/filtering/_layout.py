@@ -55,18 +55,18 @@ def flat(x: Tensor) -> Array:
     return line.numpy()
 
 
-def places(x: Tensor) -> Places:
+def places(x: Tensor, unrolled: bool) -> Places:
     """Give the places of all sources and channels, and the steps of rows and lanes.
 
     Args:
         x: One item's (sources, channels, rows, lanes) or (channels, rows, lanes).
+        unrolled: Whether the numbers of sources and channels are part of the type that a kernel is
+            compiled for; otherwise one kernel serves any numbers.
     """
+    kind = tuple if unrolled else np.array
     *outer, row, lane = (np.uint64(step) for step in x.stride())
-    where = [
-        tuple(np.uint64(i * int(step)) for i in range(n))
-        for n, step in zip(x.shape, outer, strict=False)
-    ]
-    return (*where, row, lane)
+    sizes = zip(x.shape, outer, strict=False)
+    return (*[kind([np.uint64(i * int(step)) for i in range(n)]) for n, step in sizes], row, lane)
 
 
 def empty_estimates(shape: tuple[int, ...], like: Tensor, by_bin: bool) -> Tensor:

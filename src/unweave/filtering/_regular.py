@@ -12,6 +12,7 @@ added to the sums that are divided by, and its square root to the diagonal of C.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -93,7 +94,7 @@ class Regularisation:
         if self.eps is None:
             return zero
         # norbert inverts a single channel as 1 / (C + sqrt(eps) + eps)
-        ridge = self.eps**0.5 + (self.eps if covariances.shape[-1] == 1 else 0.0)
+        ridge = math.sqrt(self.eps) + (self.eps if covariances.shape[-1] == 1 else 0.0)
         return zero + ridge * self._scaled(real).reshape(-1)
 
     def _scaled(self, like: Tensor) -> Tensor:

@@ -6,7 +6,13 @@ from torch import Tensor
 
 from unweave._core.arrays import two_array_function
 from unweave.errors import ParameterError
-from unweave.filtering._checks import check_eps, check_estimates, check_mixture, check_n_iter
+from unweave.filtering._checks import (
+    as_items,
+    check_eps,
+    check_estimates,
+    check_mixture,
+    check_n_iter,
+)
 from unweave.filtering._exact import exact_steps
 from unweave.filtering._forms import choose
 from unweave.filtering._progress import steps
@@ -74,7 +80,7 @@ def expectation_maximization(
     check_mixture(x)
     check_estimates(y, x)
     n_iter, regular = check_n_iter(n_iter), Regularisation(check_eps(eps))
-    ys, xs = y.reshape(-1, *y.shape[-4:]), x.reshape(-1, *x.shape[-3:])
+    ys, xs = as_items(y, 4), as_items(x, 3)
     form = choose(backend, ys, xs)
     if exact and backend == "compiled":
         raise ParameterError("backend='compiled' has no exact=True: use 'auto' or 'torch'")

@@ -8,7 +8,7 @@ from torch import Tensor
 from unweave._core.arrays import NumpyArray, to_tensor, two_array_function
 from unweave.errors import ParameterError
 from unweave.filtering import _plain
-from unweave.filtering._checks import check_eps, check_mixture, check_models, check_range
+from unweave.filtering._checks import as_items, check_eps, check_mixture, check_models, check_range
 from unweave.filtering._forms import check_backend, choose
 from unweave.filtering._regular import Regularisation, Start
 
@@ -148,7 +148,7 @@ class StreamingWiener:
     def _flat(self, v: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         check_mixture(x)
         check_models(v, x)
-        return v.reshape(-1, *v.shape[-4:]), x.reshape(-1, *x.shape[-3:])
+        return as_items(v, 4), as_items(x, 3)
 
     def _estimates(self, v: Tensor, x: Tensor) -> Tensor:
         expected = (*v.shape[:2], x.shape[2], x.shape[1], x.shape[1])
@@ -237,7 +237,7 @@ class OnlineWiener:
         check_mixture(x)
         check_models(v, x)
         _plain.check_model(v)
-        vs, xs = v.reshape(-1, *v.shape[-4:]), x.reshape(-1, *x.shape[-3:])
+        vs, xs = as_items(v, 4), as_items(x, 3)
         pieces = zip(torch.split(vs, _FRAMES, -1), torch.split(xs, _FRAMES, -1), strict=True)
         with torch.no_grad():
             done = [self._frames(*piece) for piece in pieces]

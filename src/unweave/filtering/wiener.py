@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from unweave._core.arrays import two_array_function
 from unweave.filtering._checks import (
+    as_items,
     check_eps,
     check_mixture,
     check_models,
@@ -110,7 +111,7 @@ def _wiener(v: Tensor, x: Tensor, options: Options) -> Tensor:
     check_mixture(x)
     check_models(v, x)
     n_iter, eps = check_n_iter(options.n_iter), check_eps(options.eps)
-    vs, xs = v.reshape(-1, *v.shape[-4:]), x.reshape(-1, *x.shape[-3:])
+    vs, xs = as_items(v, 4), as_items(x, 3)
     form = choose(options.backend, vs, xs)
     start = Start(options.use_softmask, (eps or 0.0) if options.use_softmask else 0.0)
     shape = (*v.shape[:-3], *x.shape[-3:])
