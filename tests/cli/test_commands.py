@@ -29,7 +29,7 @@ def test_help_of_separate_names_every_option(run, monkeypatch):
     told = run("separate", "--help").out
     names = (
         "output save name stems two-stems residual start duration format subtype stem-mp4 model"
-        " device segment overlap shifts workers skip-existing overwrite json progress quiet"
+        " device segment overlap shifts wiener workers skip-existing overwrite json progress quiet"
         " verbose debug"
     )
     for name in names.split():

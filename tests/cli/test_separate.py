@@ -212,7 +212,7 @@ def test_the_device_comes_from_the_option_or_the_environment(run, song, tiny_mod
     assert "on cpu" in run(*words, "-v", "--overwrite").err
 
 
-@pytest.mark.parametrize("option", ["--segment=0.4", "--overlap=0.5", "--shifts=2"])
+@pytest.mark.parametrize("option", ["--segment=0.4", "--overlap=0.5", "--shifts=2", "--wiener=1"])
 def test_options_of_the_separation_change_it_but_not_the_sum(separate, song, option):
     mixture, _ = audio.read(song(seconds=2))
     separate("song.wav", "-o", "plain")
@@ -284,6 +284,7 @@ def test_options_may_be_spelt_with_underscores(separate, song, written):
         (["--segment", "0"], "segment=0"),
         (["--overlap", "1"], "overlap=1"),
         (["--shifts", "-1"], "shifts=-1"),
+        (["--wiener", "-1"], "wiener=-1"),
         (["--workers", "0"], "workers=0"),
         (["--progress", "loud"], "--progress"),
         (["--two-stem", "vocals"], "--two-stems"),

@@ -86,6 +86,12 @@ def separate(
     shifts: Annotated[
         int, typer.Option(help="Average this many shifted runs.", rich_help_panel=HOW)
     ] = 0,
+    wiener: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Refine by N steps of a Wiener filter.", rich_help_panel=HOW
+        ),
+    ] = 0,
     workers: Annotated[int, typer.Option(help="Songs done at once.", rich_help_panel=HOW)] = 1,
     skip_existing: Annotated[
         bool,
@@ -155,7 +161,7 @@ def separate(
         duration=duration,
         existing=existing,
     )
-    separator = _build(model, device, segment, overlap, shifts, residual)
+    separator = _build(model, device, segment, overlap, shifts, residual, wiener)
     reporter.begin(separator)
     raise typer.Exit(_run(inputs, output, separator, options, workers, reporter))
 
@@ -183,6 +189,7 @@ def _build(
     overlap: float | None,
     shifts: int,
     residual: bool,
+    wiener: int,
 ) -> "Separator":
     from unweave.models import DEFAULT_MODEL
     from unweave.separation import Separator
@@ -194,6 +201,7 @@ def _build(
         segment=segment,
         shifts=shifts,
         residual=residual,
+        wiener=wiener,
         **given,  # type: ignore[arg-type]  # a dictionary of one key is no TypedDict
     )
 

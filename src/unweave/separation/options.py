@@ -20,6 +20,7 @@ class OptionKeywords(TypedDict, total=False):
     mixture_consistency: bool
     residual: bool
     batch_size: int
+    wiener: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,9 @@ class SeparationOptions:
         residual: give what the stems lack of the mixture as one more stem, named "residual",
             instead of sharing it.
         batch_size: segments that are run at once: useful on a GPU; memory grows with it.
+        wiener: iterations of the multichannel Wiener filter that refines the stems of each segment;
+            0 leaves them as the network made them. It helps stems whose places in the stereo
+            picture differ; see docs/filtering.md.
 
     Raises:
         ParameterError: a value is out of range.
@@ -56,6 +60,7 @@ class SeparationOptions:
     mixture_consistency: bool = True
     residual: bool = False
     batch_size: int = 1
+    wiener: int = 0
 
     def __post_init__(self) -> None:
         if self.segment is not None and not 0 < self.segment <= MAX_SEGMENT:
@@ -68,6 +73,9 @@ class SeparationOptions:
             raise ParameterError(f"shifts={self.shifts} must lie between 0 and 100")
         if self.batch_size < 1:
             raise ParameterError(f"batch_size={self.batch_size} must be a positive integer")
+        whole = isinstance(self.wiener, int) and not isinstance(self.wiener, bool)
+        if not whole or not 0 <= self.wiener <= 100:
+            raise ParameterError(f"wiener={self.wiener!r} must be a whole number from 0 to 100")
 
     @classmethod
     def of(cls, **keywords: Unpack[OptionKeywords]) -> Self:

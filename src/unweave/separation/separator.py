@@ -20,6 +20,7 @@ from unweave.separation.chunking import plan_segments, run_segments
 from unweave.separation.devices import resolve_device
 from unweave.separation.network import Cancel, NetworkRunner
 from unweave.separation.options import OptionKeywords, SeparationOptions
+from unweave.separation.refinement import WienerRefinement
 from unweave.separation.stages import BLOCK, Delay, averaged, checked, completed, kept, resampled
 
 Progress = Callable[[float, float | None], object]
@@ -82,6 +83,9 @@ class Separator:
     def _configure(self) -> None:
         network = self._network
         self._runner = NetworkRunner(network, self.device, self.options.batch_size)
+        self._refinement = WienerRefinement(
+            self.options.wiener, network.sample_rate, network.channels, self.options.residual
+        )
         self._layout = plan_segments(
             round((self.options.segment or network.segment) * network.sample_rate),
             overlap=self.options.overlap,
@@ -278,7 +282,7 @@ class Separator:
         signal = resampled(kept(signal, mixture), sample_rate, network_rate)
         run = partial(
             run_segments,
-            network=partial(self._runner, cancel=cancel),
+            network=self._refinement.after(partial(self._runner, cancel=cancel)),
             layout=self._layout,
             minimum=min(self._layout.length, network_rate),
             batch_size=self.options.batch_size,
