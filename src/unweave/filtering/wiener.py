@@ -67,7 +67,8 @@ def wiener(
         backend: "compiled" runs kernels that numba compiles, on the threads torch uses, without
             gradients; "torch" is differentiable and runs on any device; "auto" takes the kernels
             where nothing else is needed, numba is there and at least 2**18 values are estimated.
-            Compiling takes some ten seconds, once for each number of sources, and is kept on disk.
+            Compiling takes some ten seconds, once (of two channels, once for each number of
+            sources), and is kept on disk.
 
     Returns:
         Complex spectrograms of the sources in the mixture's dtype; zero where all models are.
