@@ -121,10 +121,17 @@ def test_the_local_oracle_is_the_filter_of_local_covariances(channels):
     for f, t in np.ndindex(3, 8):
         near = references[..., f, max(0, t - width) : t + width + 1]
         local = torch.einsum("jcn,jdn->jcd", near, near.conj())
-        trace = local.diagonal(dim1=-2, dim2=-1).sum(-1)
-        local = local + 1e-7 / channels * trace[:, None, None] * torch.eye(channels)
+        power = references[..., f, t].abs().square().sum(-1)
+        local = local / local.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
+        local = power[:, None, None] * (local + 1e-7 / channels * torch.eye(channels))
         expected = local @ torch.linalg.solve(local.sum(0), x[:, f, t])
         torch.testing.assert_close(found[..., f, t], expected, rtol=1e-6, atol=1e-8)
+
+
+def test_an_oracle_as_wide_as_the_signal_is_the_one_without_a_width():
+    references = spectra(3, 2, 5, 20)
+    whole = oracle_wiener(references, references.sum(0))
+    torch.testing.assert_close(oracle_wiener(references, references.sum(0), width=20), whole)
 
 
 @given(width=st.sampled_from([None, 0, 1, 40]), scale=st.sampled_from([1e-6, 1.0, 1e6]))

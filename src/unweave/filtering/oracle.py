@@ -26,9 +26,9 @@ def oracle_wiener(references: Tensor, x: Tensor, *, width: int | None = None) ->
         x: Complex spectrogram of the mixture.
         width: None models each source as `wiener` does, by its true power in every bin and one
             spatial covariance a frequency: what better models of powers could make `wiener` reach.
-            A number takes covariances averaged over this many frames on either side, which follow
-            sources that move; 0 takes the true ones of each bin, which separates as many sources as
-            there are channels almost perfectly.
+            A number averages the spatial covariance over this many frames on either side only, so
+            that it follows sources that move; 0 takes that of each bin, which separates as many
+            sources as there are channels almost perfectly.
 
     Returns:
         Estimates, in the mixture's dtype, which sum to the mixture wherever a source is not zero.
@@ -82,7 +82,10 @@ def _filtered(y: Tensor, x: Tensor, width: int) -> Tensor:
     """Filter (batch, sources, channels, freq, frames) in double precision, by local covariances."""
     y, x = y.to(torch.complex128).movedim(2, -1), x.to(torch.complex128).movedim(1, -1)
     outer = y[..., None] * y[..., None, :].conj()  # (batch, sources, freq, frames, chan., chan.)
-    local = Regularisation().loaded(_averaged(outer, width))
+    power = outer.diagonal(dim1=-2, dim2=-1).real.mean(-1)
+    regular = Regularisation()
+    spatial = regular.loaded(regular.covariances(_averaged(outer, width)))
+    local = power[..., None, None] * spatial
     z = solve(local.sum(1), x)  # (batch, freq, frames, channels)
     return (local @ z[:, None, ..., None])[..., 0].movedim(-1, 2)
 
