@@ -25,6 +25,8 @@ bench: $(DEV)  ## Print the tables that the documents quote
 	$(BIN)/python benchmarks/stft.py
 	$(BIN)/python benchmarks/transforms.py --slow
 	$(BIN)/python benchmarks/transforms.py --wall
+	$(BIN)/python benchmarks/filtering.py
+	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/separate.py
 
 evaluate: $(READY)  ## Score the shipped weights: make evaluate [SONGS=folder of songs with stems]

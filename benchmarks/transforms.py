@@ -7,8 +7,8 @@ after a peer is how many times as long it takes as unweave. librosa computes flo
 
     python benchmarks/transforms.py [--repeats 5] [--only cqt,mel] [--wall] [--slow]
 
-`--slow` adds peers that need more than some seconds a run (Griffin-Lim, nnaudio2's iCQT). Torchaudio
-cannot be imported beside a torch for the CPU alone; its formulas stand in for it.
+`--slow` adds peers that need more than some seconds a run (Griffin-Lim, nnaudio2's iCQT).
+Torchaudio cannot be imported beside a torch for the CPU alone; its formulas stand in for it.
 """
 
 import argparse
@@ -240,7 +240,7 @@ def main() -> None:
         for name, methods in rows.items():
             if any(word in name for word in options.only.split(",")):
                 text = compare(methods, options.repeats, clock)
-                print(f"{size:<4}{name:<38}{text}", flush=True)
+                print(f"{size + ' ':<4}{name:<38}{text}", flush=True)
 
 
 if __name__ == "__main__":

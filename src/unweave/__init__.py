@@ -7,13 +7,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unweave import audio, errors, evaluation, losses, models, separation, transforms
+    from unweave import (
+        audio,
+        errors,
+        evaluation,
+        filtering,
+        losses,
+        models,
+        separation,
+        transforms,
+    )
     from unweave.audio import read, write
     from unweave.separation import Separator, separate
 
 __version__ = "0.1.0"
 
-_PARTS = ("audio", "errors", "evaluation", "losses", "models", "separation", "transforms")
+_PARTS = (
+    "audio",
+    "errors",
+    "evaluation",
+    "filtering",
+    "losses",
+    "models",
+    "separation",
+    "transforms",
+)
 _NAMES = {
     "Separator": "unweave.separation",
     "read": "unweave.audio",
@@ -26,6 +44,7 @@ __all__ = [
     "audio",
     "errors",
     "evaluation",
+    "filtering",
     "losses",
     "models",
     "read",
