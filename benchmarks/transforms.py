@@ -5,19 +5,21 @@ process time of one thread, the other wall time on all cores with threads that w
 are medians, the methods taking turns, so that a busy machine slows all of them alike. A number
 after a peer is how many times as long it takes as unweave. librosa computes float32 in both.
 
-    python benchmarks/transforms.py [--repeats 5] [--only cqt,mel] [--wall] [--slow]
+    python benchmarks/transforms.py [--repeats 5] [--only cqt,mel] [--wall | --memory] [--slow]
 
 `--slow` adds peers that need more than some seconds a run (Griffin-Lim, nnaudio2's iCQT).
 Torchaudio cannot be imported beside a torch for the CPU alone; its formulas stand in for it.
 """
 
 import argparse
+import ctypes
 import os
 import statistics
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 if "--wall" not in sys.argv:
@@ -223,23 +225,47 @@ def compare(methods: dict[str, Method], repeats: int, clock: Callable[[], float]
     return f"{ours:8.1f} ms   " + ", ".join(peers)
 
 
+def peaks(methods: dict[str, Method]) -> str:
+    """Tell the megabytes that each method needs at most beyond what was there (Linux)."""
+    found = []
+    for name, method in methods.items():
+        for _ in range(2):  # the first turn builds windows and plans
+            ctypes.CDLL(None).malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")
+            before = status("VmRSS")
+            kept = method()
+            found.append((name, status("VmHWM") - before))
+            del kept
+    return ", ".join(f"{name} {found[2 * i + 1][1]:.0f}" for i, name in enumerate(methods))
+
+
+def status(word: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(word)) / 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="", help="rows whose name has one of these words")
     parser.add_argument("--wall", action="store_true", help="wall time on all cores")
     parser.add_argument("--slow", action="store_true", help="the slow peers too")
+    parser.add_argument("--memory", action="store_true", help="peaks of memory instead of times")
     options = parser.parse_args()
     clock = time.perf_counter if options.wall else time.process_time
     threads = torch.get_num_threads()
-    print(f"{'wall' if options.wall else 'process'} time, {threads} thread(s), medians")
+    what = "wall" if options.wall else "process"
+    print("peak memory" if options.memory else f"{what} time, {threads} thread(s), medians")
     tables = {size: rows_of(size) for size in SIZES} | {"construction, again": constructors()}
     if options.slow:
         tables["S1"] |= slow_rows("S1")
     for size, rows in tables.items():
         for name, methods in rows.items():
             if any(word in name for word in options.only.split(",")):
-                text = compare(methods, options.repeats, clock)
+                if options.memory:
+                    text = "MB: " + peaks(methods)
+                else:
+                    text = compare(methods, options.repeats, clock)
                 print(f"{size + ' ':<4}{name:<38}{text}", flush=True)
 
 
