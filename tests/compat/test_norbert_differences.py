@@ -198,6 +198,7 @@ def test_no_frames_give_no_frames(norbert):
     v, x = problem()
     with pytest.raises(IndexError):
         norbert.wiener(v[:0], x[:0])
+    assert ours.wiener(v[:0], x[:0]).shape == (0, 20, 2, 3)
     assert ours.softmask(v[:0], x[:0]).shape == (0, 20, 2, 3)
     assert ours.residual_model(v[:0], x[:0]).shape == (0, 20, 2, 4)
     assert ours.reduce_interferences(v[:0]).shape == (0, 20, 2, 3)
