@@ -195,6 +195,15 @@ def test_softmasks_are_hardened_by_the_same_curve():
     np.testing.assert_allclose(compress_filter(masks, thresh=0.3)[..., 0, 0].numpy(), expected)
 
 
+def test_hardened_softmasks_lie_as_they_may_and_follow_gradients():
+    v, x = models(2, 3, 1, 5, 7), torch.randn(2, 2, 5, 7, dtype=torch.complex128)
+    expected = softmask(v, x, logit=0.3)
+    torch.testing.assert_close(softmask(v.clone().requires_grad_(), x, logit=0.3), expected)
+    turned = softmask(v.mT.contiguous().mT, x.mT.contiguous().mT, logit=0.3)
+    torch.testing.assert_close(turned, expected)
+    assert turned.stride(-2) == 1
+
+
 def test_zero_filters_stay_zero():
     assert (compress_filter(torch.zeros(3, 2, 2, dtype=torch.complex64)) == 0).all()
 

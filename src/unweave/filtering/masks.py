@@ -51,6 +51,9 @@ def binary_mask(v: Tensor, x: Tensor | None = None) -> Tensor:
         check_mixture(x)
         check_models(v, x)
     check_values(v)
+    if v.stride(-2) < v.stride(-1):  # work on what lies together in memory
+        v, x = v.mT, None if x is None else x.mT
+        return _applied(_loudest(v), v, x).mT
     return _applied(_loudest(v), v, x)
 
 
@@ -176,11 +179,13 @@ def check_alpha(alpha: float) -> None:
 
 def _loudest(v: Tensor) -> Tensor:
     """Tell where each source is the loudest, the first of equals; nowhere where all are zero."""
-    top, which = (
-        v.byte().max(-4, keepdim=True) if v.dtype == torch.bool else v.max(-4, keepdim=True)
-    )
-    each = torch.arange(v.shape[-4], device=v.device).reshape(-1, 1, 1, 1)
-    return (each == which) & (top != 0)
+    v = v.byte() if v.dtype == torch.bool else v
+    top = v.amax(-4)
+    free, masks = top != 0, []
+    for source in v.unbind(-4):
+        masks.append((source == top) & free)
+        free = free & ~masks[-1]
+    return torch.stack(masks, -4)
 
 
 def _applied(mask: Tensor, v: Tensor, x: Tensor | None) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from unweave._core.arrays import two_array_function
+from unweave._core.forms import needs_plain_form
+from unweave._core.memory import fresh
 from unweave.filtering._checks import check_eps, check_mixture, check_models
 from unweave.filtering._forms import check_backend, choose
 from unweave.filtering._logit import check_curve, harden
@@ -71,7 +73,21 @@ def softmask(
     check_backend(backend)
     threshold, slope = check_curve(logit, name="logit")
     check_model(v)
+    if x.stride(-2) < x.stride(-1):  # work on what lies together in memory
+        return _hardened(v.mT, x.mT, eps, (threshold, slope)).mT
+    return _hardened(v, x, eps, (threshold, slope))
+
+
+def _hardened(v: Tensor, x: Tensor, eps: float, curve: tuple[float, float]) -> Tensor:
     size = v.to(x.real.dtype)
     total = size.sum(-4, keepdim=True) + eps
-    mask = size / torch.where(total == 0, 1, total)
-    return harden(mask, threshold, slope) * x.unsqueeze(-4)
+    total = torch.where(total == 0, 1, total)
+    threshold, slope = curve
+    if needs_plain_form(v, x):
+        return harden(size / total, threshold, slope) * x.unsqueeze(-4)
+    out = fresh(x, *v.shape[:-3], *x.shape[-3:])
+    for j in range(v.shape[-4]):  # one source at a time: less memory, and that is quicker
+        mask = size[..., j, :, :, :] / total[..., 0, :, :, :]
+        mask = mask.sub_(threshold).mul_(slope).sigmoid_()
+        torch.mul(mask, x, out=out[..., j, :, :, :])
+    return out
