@@ -47,8 +47,28 @@ def kernel(function: Kernel) -> Kernel:
         >>> kernel(lambda x: x + 1)(1)
         2
     """
+    return _compiled(function, _FASTMATH)
+
+
+def steady(function: Kernel) -> Kernel:
+    """Compile a function whose products must keep their order: a * b * b may overflow as a * b**2.
+
+    Args:
+        function: What to compile.
+
+    Returns:
+        The compiled function.
+
+    Example:
+        >>> steady(lambda x: x + 1)(1)
+        2
+    """
+    return _compiled(function, _FASTMATH - {"reassoc"})
+
+
+def _compiled(function: Kernel, fastmath: set[str]) -> Kernel:
     compiler: Callable[..., Any] = numba.njit
-    options = {"nogil": True, "fastmath": _FASTMATH, "error_model": "numpy"}
+    options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
         return cast("Kernel", compiler(cache=True, **options)(function))
     except RuntimeError:  # there is no file, or no folder that can be written

@@ -27,6 +27,7 @@ from unweave.filtering._lanes import (
     load_mixture,
     load_model,
     spread,
+    steady,
     store_pairs,
     unit,
 )
@@ -163,7 +164,7 @@ def model_filter(
             _store(estimates, y, y_at, row * y_at[2] + lane, count)
 
 
-@kernel
+@steady
 def _weigh(
     v: Array, v_at: Places, mixture: Places, start: Places, count: Index, psd: Array
 ) -> None:
