@@ -197,3 +197,24 @@ def test_plain_blocks_of_frames_are_the_whole(monkeypatch):
     monkeypatch.setitem(_plain._BLOCK, "cpu", 5000)
     for a, b in zip(steps(_plain, v, x, Start()), expected, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_threads_work_in_the_mode_of_their_caller(two_threads, mode):
+    v, x = problem(2, 2, freq=600, frames=200, batch=1)
+    assert x.numel() >= 2 * 2**17 / 2  # enough for a thread of its own
+    expected = expectation_maximization(softmask(v, x), x, n_iter=2, backend="torch")
+    with mode():
+        y = softmask(v, x, backend="compiled")
+        found = expectation_maximization(y, x, n_iter=2, backend="compiled")
+        again = wiener(v, x, n_iter=2, backend="compiled")
+    for a, b in zip((*found, again), (*expected, expected[0]), strict=True):
+        assert (a - b).abs().max() <= 1e-4 * b.abs().max()

@@ -255,12 +255,14 @@ def _shared(work: Callable[[Block], float | None], like: _Like, *tensors: Tensor
     size = sum(x.numel() for x in tensors)
     threads = max(1, min(torch.get_num_threads(), rows, size // _SHARE))
     edges = [rows * i // threads for i in range(threads + 1)]
+    inference = torch.is_inference_mode_enabled()  # each thread has a mode of its own
 
     def share(index: int) -> float:
         done = 0.0
-        for block in _blocks(edges[index], edges[index + 1], like, tensors):
-            block.share = index
-            done += work(block) or 0.0
+        with torch.inference_mode(inference):
+            for block in _blocks(edges[index], edges[index + 1], like, tensors):
+                block.share = index
+                done += work(block) or 0.0
         return done
 
     if threads == 1:
