@@ -188,3 +188,15 @@ def test_full_disk(tmp_path):
         assert "File too large" in line
     assert left == "[]"
     assert not done.stderr
+
+
+@pytest.mark.parametrize("sample_rate", [44100, 22050])
+def test_an_mp3_that_begins_late_is_still_one(tmp_path, sample_rate):
+    tone = 0.1 * torch.sin(torch.arange(sample_rate) / 20).expand(2, -1)
+    audio.write(tmp_path / "plain.mp3", tone, sample_rate)
+    content = (tmp_path / "plain.mp3").read_bytes()
+    at = content.index(b"\xff")
+    (tmp_path / "late.mp3").write_bytes(bytes(500) + content[at:])
+    found, rate = audio.read(tmp_path / "late.mp3")
+    assert rate == sample_rate
+    assert found.abs().max() > 0.05

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import resource
 import shutil
 import subprocess
@@ -48,6 +49,16 @@ def truncated_wav(song):
 
 def truncated_mp3(song):
     cut(song("bad.mp3", seconds=2))
+    return "bad.mp3"
+
+
+def random_mp3(song):
+    Path("bad.mp3").write_bytes(random.Random(0).randbytes(20_000))
+    return "bad.mp3"
+
+
+def zeros_mp3(song):
+    Path("bad.mp3").write_bytes(bytes(20_000))
     return "bad.mp3"
 
 
@@ -129,6 +140,8 @@ BAD = {
     text: "text",
     truncated_wav: "truncated",
     truncated_mp3: "truncated",
+    random_mp3: "no audio format",
+    zeros_mp3: "no audio format",
     truncated_flac: "truncated",
     truncated_m4a: "damaged",
     no_samples: "no samples",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from unweave.audio._mp3 import shortfall
+from unweave.audio._mp3 import begins_somewhere, shortfall
 from unweave.audio._source import Source
 from unweave.audio._types import TAGS, AudioInfo, Samples
 from unweave.audio.formats import Format
@@ -79,6 +79,10 @@ class SoundFileDecoder:
                 f"{source.name!r} is truncated: its header states {short[1]} bytes of audio, "
                 f"{short[0]} are there"
             )
+        # libsndfile goes by the name of what it does not know, and its decoder searches aloud.
+        named = source.path.suffix.lower() == ".mp3" and source.container is None
+        if named and not begins_somewhere(source.path):
+            raise NotForSoundFile("no two MPEG frames follow one another at its start")
         try:
             self._file = _SequentialFile(_native(source.path))
         except soundfile.LibsndfileError as error:
