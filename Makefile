@@ -30,7 +30,7 @@ bench: $(DEV)  ## Print the tables that the documents quote
 	$(BIN)/python benchmarks/separate.py
 
 evaluate: $(READY)  ## Score the shipped weights: make evaluate [SONGS=folder of songs with stems]
-	$(BIN)/python -m unweave.training.evaluate $(SONGS)
+	$(BIN)/python -m unweave.training.recipe.evaluate $(SONGS)
 
 # Torch first and alone: pinned, it is the processor-only build where one is offered.
 PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt

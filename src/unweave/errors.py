@@ -4,6 +4,8 @@
     ├── ParameterError (ValueError)     an argument is out of range or does not fit the others
     ├── AudioFileError (OSError)        an audio file cannot be read or written
     ├── WeightsError                    model weights are missing, corrupt or foreign
+    ├── ConfigError                     a configuration file cannot be read or holds what it may not
+    ├── DatasetError                    a data set is empty, incomplete or holds foreign files
     ├── DependencyError (ImportError)   an optional package is needed: the text names the extra
     └── Cancelled                       the caller asked a running separation to stop
 
@@ -25,6 +27,14 @@ class AudioFileError(UnweaveError, OSError):
 
 class WeightsError(UnweaveError):
     """Model weights are missing, corrupt, or not unweave's."""
+
+
+class ConfigError(UnweaveError):
+    """A configuration file is missing, cannot be read, or holds an unknown or impossible setting."""
+
+
+class DatasetError(UnweaveError):
+    """A data set is missing, empty, lacks a stem or holds a foreign file; the text names it."""
 
 
 class DependencyError(UnweaveError, ImportError):

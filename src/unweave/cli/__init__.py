@@ -15,7 +15,14 @@ from unweave.cli.info import info
 from unweave.cli.models import models
 from unweave.cli.output import complain, describe, show_traceback
 from unweave.cli.separate import separate
-from unweave.errors import Cancelled, DependencyError, ParameterError, UnweaveError, WeightsError
+from unweave.errors import (
+    Cancelled,
+    ConfigError,
+    DependencyError,
+    ParameterError,
+    UnweaveError,
+    WeightsError,
+)
 
 SOME_FAILED, USAGE, MISSING, INTERRUPTED = 1, 2, 3, 130
 SETTINGS = {
@@ -79,7 +86,7 @@ def main() -> NoReturn:
         _leave(_usage(error), error.exit_code)
     except (WeightsError, DependencyError) as error:
         _leave(str(error), MISSING)
-    except ParameterError as error:
+    except (ParameterError, ConfigError) as error:
         _leave(str(error), USAGE)
     except (UnweaveError, OSError, MemoryError) as error:
         _leave(describe(error), SOME_FAILED)

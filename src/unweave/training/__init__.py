@@ -1,1 +1,1 @@
-"""Train the separators that ship with the package: corpus, augmentation, loop, evaluation."""
+"""Train separators: a folder of stems in, a model of one's own out (extra `train`)."""

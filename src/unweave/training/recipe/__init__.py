@@ -1,0 +1,1 @@
+"""Train the separators that ship with the package: corpus, augmentation, loop, evaluation."""
