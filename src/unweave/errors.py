@@ -30,7 +30,7 @@ class WeightsError(UnweaveError):
 
 
 class ConfigError(UnweaveError):
-    """A configuration file is missing, cannot be read, or holds an unknown or impossible setting."""
+    """A configuration file is missing or unreadable, or a setting is unknown or impossible."""
 
 
 class DatasetError(UnweaveError):
