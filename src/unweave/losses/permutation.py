@@ -8,8 +8,8 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
+from unweave._core.assignment import assign
 from unweave.errors import ParameterError
-from unweave.losses._assignment import assign
 from unweave.losses._shared import reduce
 
 _EXHAUSTIVE = 6  # sources up to which all (720) orders are tried

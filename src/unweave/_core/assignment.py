@@ -10,27 +10,35 @@ def assign(costs: list[list[float]]) -> list[int]:
 
     Rows are added one by one. Each adds the cheapest path of changes to the assignment so far,
     sought as a shortest path over costs that are reduced by the duals of rows and columns, which
-    keeps them from being negative: n^3 steps in all.
+    keeps them from being negative: rows^2 * columns steps in all.
 
     Args:
-        costs: A square table of finite numbers.
+        costs: A table of finite numbers, at least as many columns as rows.
+
+    Returns:
+        A column for each row, none of them twice.
+
+    Example:
+        >>> assign([[1.0, 2.0, 9.0], [1.0, 5.0, 9.0]])
+        [1, 0]
 
     References:
         [Jonker1987] A shortest augmenting path algorithm for dense and sparse linear assignment
         problems, Computing 38.
     """
-    size = len(costs)
-    row_dual, column_dual = [0.0] * size, [0.0] * size
-    row_of = [-1] * size  # the row that has a column
-    for row in range(size):
+    columns = len(costs[0]) if costs else 0
+    row_dual, column_dual = [0.0] * len(costs), [0.0] * columns
+    row_of = [-1] * columns  # the row that has a column
+    for row in range(len(costs)):
         before, last = _path(costs, row, row_of, row_dual, column_dual)
         while last >= 0:  # hand every column of the path to the row before it
             column, last = last, before[last][1]
             row_of[column] = before[column][0]
-    columns = [0] * size
+    column_of = [0] * len(costs)
     for column, row in enumerate(row_of):
-        columns[row] = column
-    return columns
+        if row >= 0:
+            column_of[row] = column
+    return column_of
 
 
 def _path(
@@ -45,7 +53,7 @@ def _path(
     Returns:
         For each column on the path the row, and the column of that row, before it; the last column.
     """
-    size = len(table)
+    size = len(row_of)
     before = [(start, -1)] * size
     distance = [math.inf] * size
     done: list[int] = []
