@@ -18,7 +18,7 @@ def load_config(path: str | Path) -> Config:
         path: Of the file, or of the model folder that holds it as `config.json`.
 
     Returns:
-        The configuration.
+        The configuration; its `save_dir` is the folder that the file lies in.
 
     Raises:
         ConfigError: It is missing, unreadable or foreign, or a setting is unknown or out of range;
@@ -48,7 +48,8 @@ def load_config(path: str | Path) -> Config:
     try:
         if not isinstance(contents, dict) or not contents:
             raise ConfigError("is no configuration: groups such as model_params are expected")
-        return Config.of(contents)
+        # A model folder may have been moved since
+        return Config.of(contents, save_dir=str(file.resolve().parent))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
 

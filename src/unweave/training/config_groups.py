@@ -137,8 +137,8 @@ class DatasetParams(Group):
         None, "stems of a separation sum to the song; none: if 'other' or 'accompaniment' is one"
     )
     dataset_path: str | None = setting(None, "folder trained on last; kept by `train`")
-    layout: Literal["auto", "musdb18", "tracks", "sources"] = setting(
-        "auto", "musdb18 (.stem.mp4), tracks (a folder a track), sources (a folder a source)"
+    layout: Literal["auto", "tracks", "sources", "stem.mp4"] = setting(
+        "auto", "how files lie: a folder a track, a folder a source, or .stem.mp4 as in MUSDB18"
     )
     max_num_tracks: Whole | None = setting(None, "use no more tracks than these", ge=1)
     max_num_samples: Whole = setting(1000, "excerpts of an epoch", ge=1)
@@ -201,7 +201,7 @@ class TrainingParams(Group):
     warmup_steps: Whole = setting(0, "steps over which lr rises from 0", ge=0)
     lr_factor: Number = setting(0.5, "plateau: what lr is multiplied by", gt=0, lt=1)
     lr_patience: Whole = setting(3, "plateau: epochs without improvement until then", ge=0)
-    max_lr_steps: Whole = setting(5, "plateau: how often, before training stops", ge=0)
+    max_lr_steps: Whole = setting(5, "plateau: how often at most", ge=0)
     min_lr_share: Number = setting(0.01, "cosine: share of lr that is left at the end", ge=0, le=1)
     stop_patience: Whole = setting(10, "epochs without improvement until training stops", ge=1)
     min_delta: Number = setting(0.0, "what counts as an improvement of the loss", ge=0)

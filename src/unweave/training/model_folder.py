@@ -17,15 +17,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
-
-from torch import nn
+from typing import TYPE_CHECKING, Self
 
 from unweave.errors import ConfigError, WeightsError
-from unweave.models.weights import load_weights, save_weights
 from unweave.training.config import Config
 from unweave.training.config_files import load_config, save_config
-from unweave.training.network import architecture_of
+
+if TYPE_CHECKING:  # `unweave config` does without torch
+    from torch import nn
 
 CONFIG_FILE, CHECKPOINTS = "config.json", "checkpoint"
 _STEP = re.compile(r"_(\d+)\.safetensors$")
@@ -198,7 +197,7 @@ class ModelFolder:
             f"{self.path}: has no weights yet: `unweave train {self.path} path/to/dataset` first"
         )
 
-    def load_network(self) -> nn.Module:
+    def load_network(self) -> "nn.Module":
         """Build the network with the weights to use.
 
         Returns:
@@ -207,12 +206,14 @@ class ModelFolder:
         Raises:
             WeightsError: There are no weights, or they are damaged or foreign.
         """
+        from unweave.models.weights import load_weights
+
         return load_weights(self.weights())
 
     def save_network(
         self,
         path: Path,
-        network: nn.Module,
+        network: "nn.Module",
         config: Config,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
@@ -228,6 +229,9 @@ class ModelFolder:
             WeightsError: They cannot be written, or are not finite.
             ParameterError: The network is not that of the configuration.
         """
+        from unweave.models.weights import save_weights
+        from unweave.training.network import architecture_of
+
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
