@@ -6,11 +6,16 @@ as underscores.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing import Any, Literal, Self, get_args, get_origin
 
 from unweave.errors import ConfigError
+from unweave.training._schema import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from unweave.training.config_errors import explained, suggestion
 from unweave.training.config_groups import (
     GROUPS,
@@ -294,9 +299,9 @@ def _renamed(given: Mapping[str, Any], group: str, aliases: Mapping[str, str]) -
 def _from_text(group: str, name: str, value: Any) -> Any:
     """Split lists and know the word for nothing."""
     if isinstance(value, str):
-        kind = str(GROUPS[group].model_fields[name].annotation)
-        if "None" in kind and value.lower() in ("none", "null"):
+        kind = GROUPS[group].model_fields[name].annotation
+        if type(None) in get_args(kind) and value.lower() in ("none", "null"):
             return None
-        if "tuple" in kind:
+        if get_origin(kind) is tuple:
             return [part.strip() for part in value.split(",") if part.strip()]
     return value

@@ -4,8 +4,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import ValidationError
-
+from unweave.training._schema import ValidationError
 from unweave.training.config_groups import GROUPS
 
 _TYPES = {

@@ -3,15 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from unweave.errors import DependencyError
-
-try:
-    from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-except ImportError as error:
-    raise DependencyError(
-        "configurations need pydantic: pip install 'unweave[train]' (a trained model's weights can"
-        " be used without: unweave separate --model path/to/best.safetensors)"
-    ) from error
+from unweave.training._schema import BaseModel, BeforeValidator, ConfigDict, Field
 
 Activation = Literal["sigmoid", "softmax", "relu", "hardtanh", "tanh", "prelu", "selu", "elu"]
 WAVE_LOSSES = ("l1", "l2", "l1_snr", "sdr", "si_sdr", "multi_resolution_stft")
