@@ -132,6 +132,9 @@ class DatasetParams(Group):
     layout: Literal["auto", "tracks", "sources", "stem.mp4"] = setting(
         "auto", "how files lie: a folder a track, a folder a source, or .stem.mp4 as in MUSDB18"
     )
+    missing: Literal["error", "silent"] = setting(
+        "error", "what a track without one of the stems is: a mistake, or one where it is silent"
+    )
     max_num_tracks: Whole | None = setting(None, "use no more tracks than these", ge=1)
     max_num_samples: Whole = setting(1000, "excerpts of an epoch", ge=1)
     num_channels: Whole = setting(1, "1 for mono, 2 for stereo", ge=1, le=64)
