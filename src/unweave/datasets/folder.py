@@ -4,15 +4,16 @@ import math
 from collections.abc import Iterator, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from unweave.datasets.cutting import Cutter
 from unweave.datasets.drawing import Place, Places, Signals
-from unweave.datasets.options import FolderOptions, FolderWords, whole_number
+from unweave.datasets.options import Augment, FolderOptions, FolderWords, whole_number
 from unweave.datasets.passes import Passes
 from unweave.datasets.pcm import Decoded
 from unweave.datasets.signals import (
@@ -113,7 +114,7 @@ class AudioFolder(IterableDataset[tuple[Tensor, Tensor]]):
         self.length = check_length("sample_length", sample_length, self.sample_rate)
         self._total = _total(self.options.samples_per_epoch)
         self._passes = Passes(fixed=subset != "train")
-        self._maps: dict[Path, Tensor] = {}
+        self._cutter = Cutter(self.num_channels)
         self._use(decode_tracks(tracks, shape, self.options))
 
     @property
@@ -124,10 +125,6 @@ class AudioFolder(IterableDataset[tuple[Tensor, Tensor]]):
     def _use(self, tracks: list[Signals]) -> None:
         self.tracks = tracks
         self._places = Places(tracks, self.sources, len(self.targets), self.sample_rate)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # workers open their own maps
-        return {**self.__dict__, "_maps": {}}
 
     def __len__(self) -> int:
         """Give the number of excerpts of a pass of this rank."""
@@ -193,37 +190,31 @@ class AudioFolder(IterableDataset[tuple[Tensor, Tensor]]):
             if mixture is not None:
                 return self._as_recorded(mixture, place)
             places = [place] * len(self.sources)
-        stems = torch.empty(len(self.sources), self.num_channels, length)
-        for out, name, place in zip(stems, self.sources, places, strict=True):
-            self._fill(out, self.tracks[place.track].stems.get(name), place.start)
-        if augment is not None:
-            stems = augment(stems, torch.Generator().manual_seed(int(rng.integers(1 << 62))))
-            if stems.shape[-1] < self.length:
-                raise ParameterError(
-                    f"augment={augment!r} gave {stems.shape[-1]} samples of {length}, fewer than"
-                    f" the {self.length} of an excerpt: it must say so by its `context`"
-                )
-            stems = stems[..., : self.length]
-        return stems.sum(0), stems[: len(self.targets)]
+        signals = [
+            self.tracks[place.track].stems.get(name)
+            for name, place in zip(self.sources, places, strict=True)
+        ]
+        starts = [place.start for place in places]
+        if augment is None:
+            return self._cutter.mix(signals, starts, length, len(self.targets))
+        stems = self._cutter.stack(signals, starts, length)
+        return self._augmented(augment, stems, int(rng.integers(1 << 62)))
+
+    def _augmented(self, augment: Augment, stems: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        changed = augment(stems, torch.Generator().manual_seed(seed))
+        if changed.shape[-1] < self.length:
+            raise ParameterError(
+                f"augment={augment!r} gave {changed.shape[-1]} samples of {stems.shape[-1]}, fewer"
+                f" than the {self.length} of an excerpt: it must say so by its `context`"
+            )
+        changed = changed[..., : self.length]
+        return changed.sum(0), changed[: len(self.targets)]
 
     def _as_recorded(self, mixture: Decoded, place: Place) -> tuple[Tensor, Tensor]:
-        signals = torch.empty(1 + len(self.targets), self.num_channels, self.length)
-        self._fill(signals[0], mixture, place.start)
-        for out, name in zip(signals[1:], self.targets, strict=True):
-            self._fill(out, self.tracks[place.track].stems.get(name), place.start)
-        return signals[0], signals[1:]
-
-    def _fill(self, out: Tensor, signal: Decoded | None, start: int) -> None:
-        """Copy an excerpt from the cache; silence where there is no signal."""
-        if signal is None:
-            out.zero_()
-            return
-        samples = self._maps.get(signal.path)
-        if samples is None:
-            samples = self._maps[signal.path] = torch.from_numpy(signal.open())
-        cut = samples[:, start : start + out.shape[1]]
-        out[:, : cut.shape[1]].copy_(cut).mul_(signal.scale)
-        out[:, cut.shape[1] :].zero_()
+        stems = self.tracks[place.track].stems
+        signals = [mixture, *(stems.get(name) for name in self.targets)]
+        both = self._cutter.stack(signals, [place.start] * len(signals), self.length)
+        return both[0], both[1:]
 
     def split(self, fraction: float = 0.2, *, samples: float | None = None) -> "AudioFolder":
         """Move some of the tracks into a folder of their own, for validation.
@@ -259,7 +250,7 @@ class AudioFolder(IterableDataset[tuple[Tensor, Tensor]]):
         other.options = FolderOptions(
             **{name: getattr(self.options, name) for name in FolderWords.__annotations__} | plain
         )
-        other._passes, other._maps = Passes(fixed=True), {}
+        other._passes = Passes(fixed=True)
         frames = sum(track.frames for track in taken)
         other._total = max(1, frames // self.length) if samples is None else _total(samples)
         other._use(taken)
