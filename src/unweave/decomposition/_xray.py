@@ -102,8 +102,9 @@ def select_in_two_passes(frames: Frames, count: int) -> list[int]:
     for _ in range(len(chosen.indices)):
         chosen.drop_first()
         start = h.new_zeros(len(left), len(chosen.indices))
-        h, _ = solve(chosen.A, chosen.b, frames.energy, start, hull=False)
-        chosen.add(_most(G, h, chosen))
+        h, left = solve(chosen.A, chosen.b, frames.energy, start, hull=False)
+        if float(left.max()) > enough:  # else the others had no need of it
+            chosen.add(_most(G, h, chosen))
     return chosen.indices
 
 
