@@ -137,6 +137,29 @@ class Places:
             return self._sounding(rng, source, length)
         return self._anywhere(rng, self._having[source], length)
 
+    def many(self, rng: np.random.Generator, length: int, count: int) -> tuple[Ints, Ints]:
+        """Draw many places at once, each where a target sounds.
+
+        Args:
+            rng: Draws.
+            length: Samples of each excerpt.
+            count: How many.
+
+        Returns:
+            Their tracks and first samples; none where no target ever sounds.
+
+        Shape:
+            (count,) each
+        """
+        sounding = [active for active in self._active[: self._targets] if len(active)]
+        if not sounding:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        lot = rng.integers(len(sounding), size=count)
+        picks = [active[rng.integers(len(active), size=count)] for active in sounding]
+        track, second = np.stack(picks)[lot, np.arange(count)].T
+        start = second * self._rate + self._rate // 2 - rng.integers(length, size=count)
+        return track, np.maximum(0, np.minimum(start, self._frames[track] - length))
+
     def _sounding(self, rng: np.random.Generator, source: int, length: int) -> Place:
         """Lay the excerpt so that it meets a sounding second somewhere within."""
         track, second = self._active[source][rng.integers(len(self._active[source]))]

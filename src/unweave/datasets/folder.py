@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -116,6 +117,7 @@ class AudioFolder(IterableDataset[tuple[Tensor, Tensor]]):
         self._passes = Passes(fixed=subset != "train")
         self._cutter = Cutter(self.num_channels)
         self._use(decode_tracks(tracks, shape, self.options))
+        self.options = replace(self.options, progress=None)  # which workers could not be sent
 
     @property
     def _sums(self) -> bool:
@@ -188,7 +190,7 @@ class AudioFolder(IterableDataset[tuple[Tensor, Tensor]]):
             place = self._places.together(rng, length, active)
             mixture = self.tracks[place.track].mixture
             if mixture is not None:
-                return self._as_recorded(mixture, place)
+                return self._as_recorded(mixture, place, self.length)
             places = [place] * len(self.sources)
         signals = [
             self.tracks[place.track].stems.get(name)
@@ -200,6 +202,31 @@ class AudioFolder(IterableDataset[tuple[Tensor, Tensor]]):
         stems = self._cutter.stack(signals, starts, length)
         return self._augmented(augment, stems, int(rng.integers(1 << 62)))
 
+    def whole(self, index: int) -> tuple[Tensor, Tensor]:
+        """Give a whole track, as it is.
+
+        Args:
+            index: Of the track in `tracks`.
+
+        Returns:
+            The mixture and the targets.
+
+        Shape:
+            (channels, time) and (targets, channels, time)
+
+        Example:
+            >>> from unweave import audio
+            >>> Path("song").mkdir()
+            >>> audio.write("song/vocals.wav", torch.rand(1, 800), 8000)
+            >>> AudioFolder("song", sample_length=0.05, cache_dir=".cache").whole(0)[0].shape
+            torch.Size([1, 800])
+        """
+        track = self.tracks[index]
+        if track.mixture is not None:
+            return self._as_recorded(track.mixture, Place(index, 0), track.frames)
+        signals = [track.stems.get(name) for name in self.sources]
+        return self._cutter.mix(signals, [0] * len(signals), track.frames, len(self.targets))
+
     def _augmented(self, augment: Augment, stems: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         changed = augment(stems, torch.Generator().manual_seed(seed))
         if changed.shape[-1] < self.length:
@@ -210,10 +237,10 @@ class AudioFolder(IterableDataset[tuple[Tensor, Tensor]]):
         changed = changed[..., : self.length]
         return changed.sum(0), changed[: len(self.targets)]
 
-    def _as_recorded(self, mixture: Decoded, place: Place) -> tuple[Tensor, Tensor]:
+    def _as_recorded(self, mixture: Decoded, place: Place, length: int) -> tuple[Tensor, Tensor]:
         stems = self.tracks[place.track].stems
         signals = [mixture, *(stems.get(name) for name in self.targets)]
-        both = self._cutter.stack(signals, [place.start] * len(signals), self.length)
+        both = self._cutter.stack(signals, [place.start] * len(signals), length)
         return both[0], both[1:]
 
     def split(self, fraction: float = 0.2, *, samples: float | None = None) -> "AudioFolder":
@@ -246,10 +273,7 @@ class AudioFolder(IterableDataset[tuple[Tensor, Tensor]]):
         """
         kept, taken = split_tracks(self.tracks, fraction, seed=self.options.seed, lone=self.lone)
         other = copy(self)
-        plain = {"augment": None, "remix": 0.0}
-        other.options = FolderOptions(
-            **{name: getattr(self.options, name) for name in FolderWords.__annotations__} | plain
-        )
+        other.options = replace(self.options, augment=None, remix=0.0)
         other._passes = Passes(fixed=True)
         frames = sum(track.frames for track in taken)
         other._total = max(1, frames // self.length) if samples is None else _total(samples)

@@ -1,7 +1,7 @@
 """The words of `AudioFolder` beyond those that say what lies where."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
@@ -96,11 +96,24 @@ class FolderOptions:
         Raises:
             ParameterError: A word is unknown or its value out of range.
         """
-        known = [field.name for field in fields(cls)]
-        for name in given:
-            if name not in known:
-                raise ParameterError(f"unknown argument {name!r}: known are {', '.join(known)}")
+        require_known(given, [field.name for field in fields(cls)])
         return cls(**given)
+
+
+def require_known(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise for the first unknown argument.
+
+    Args:
+        given: Names of the arguments.
+        known: Those that are allowed.
+
+    Raises:
+        ParameterError: One is unknown.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            raise ParameterError(f"unknown argument {name!r}: known are {', '.join(known)}")
 
 
 def whole_number(name: str, value: object) -> int:
