@@ -260,6 +260,10 @@ def test_the_seed_draws_the_weights_and_nothing_else():
         ({"dataset_params": {"hop_length": 600}}, ["hop_length=600", "at most half"]),
         ({"dataset_params": {"window_size": 512}}, ["window_size=512 must be num_fft=1024"]),
         ({"dataset_params": {"sample_length": 0.1, "num_fft": 8192}}, ["sample_length"]),
+        (
+            {"model_params": {"model_type": "BandMask"}, "dataset_params": {"targets": ["a"]}},
+            ["targets=['a']", "two or more"],
+        ),
         ({"dataset_params": {"learn_filterbanks": True}}, ["learn_filterbanks=True", "False"]),
         ({"version": 2}, ["version=2", "update unweave"]),
         ({"version": "x"}, ["version='x'"]),
@@ -319,6 +323,7 @@ def test_windows_are_as_long_as_frames():
 def test_a_stem_for_the_rest_makes_stems_sum_to_the_song():
     assert not Config().sums_to_mixture
     assert Config().changed(targets="vocals,accompaniment").sums_to_mixture
+    assert Config.template("BandMask", targets="a,b").sums_to_mixture
     assert Config().changed(targets_sum_to_mixture=True).sums_to_mixture
     assert (
         not Config().changed(targets="vocals,other", targets_sum_to_mixture=False).sums_to_mixture

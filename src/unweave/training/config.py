@@ -159,6 +159,8 @@ class Config(BaseModel):
     def sums_to_mixture(self) -> bool:
         """Whether the stems of a separation are to sum to the song."""
         data = self.dataset_params
+        if self.kind.name == "BandMask":
+            return True
         if data.targets_sum_to_mixture is None:
             return bool({"other", "accompaniment"} & set(data.targets))
         return data.targets_sum_to_mixture
@@ -223,6 +225,11 @@ def _misfits(config: Config) -> Iterator[str]:
     for name, value in kind.fixed.items():
         if getattr(data, name) != value:
             yield f"dataset_params.{name} must be {value}: {kind.name} is built for it"
+    if kind.name == "BandMask" and len(data.targets) < 2:
+        yield (
+            f"dataset_params.targets={list(data.targets)}: BandMask shares the mixture among its"
+            " targets, so that there must be two or more, one of them for the rest"
+        )
     if round(data.sample_length * data.sample_rate) < data.num_fft:
         yield f"dataset_params.sample_length={data.sample_length} is shorter than num_fft"
     if training.criterion == "kl_div_loss" and not kind.variational:

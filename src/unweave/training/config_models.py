@@ -42,6 +42,7 @@ class ModelType:
 _MASK = (*_NET, "mask_activation")
 _WIDE = {"num_fft": 4096, "window_size": 4096, "hop_length": 1024, "num_channels": 2}
 _SHIPPED = {"sample_rate": 44100, **_WIDE}
+_STEMS = ("vocals", "drums", "bass", "other")
 _LATENT = {"criterion": "kl_div_loss"}
 
 
@@ -99,10 +100,10 @@ _TYPES = (
     ),
     ModelType(
         "BandMask",
-        "the shipped model's network, one for all targets; small and fast on a CPU",
+        "the shipped model's network, which shares the mixture among all targets",
         "bandmask",
         ("widths", "recurrent", "members", "dropout_p"),
-        defaults={"dropout_p": 0.1, **_SHIPPED},
+        defaults={"dropout_p": 0.1, "targets": _STEMS, **_SHIPPED},
         fixed=_SHIPPED,
     ),
 )

@@ -60,7 +60,7 @@ def build_network(config: Config) -> nn.Module:
     Example:
         >>> config = Config.template("BandMask", widths=(4, 4, 4), recurrent=8)
         >>> build_network(config)(torch.zeros(1, 2, 9000)).shape
-        torch.Size([1, 1, 2, 9000])
+        torch.Size([1, 4, 2, 9000])
     """
     name, arguments = architecture_of(config)
     with torch.random.fork_rng(devices=[]):
