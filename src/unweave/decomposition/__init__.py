@@ -1,14 +1,17 @@
 """Take a spectrogram apart without training: factorisations of non-negative matrices."""
 
 from unweave.decomposition.matching import Match, match_components
+from unweave.decomposition.nmf import NMFResult, nmf
 from unweave.decomposition.nnls import nnls
 from unweave.decomposition.separable import SeparableNMF, separable_nmf
 from unweave.decomposition.simplex import simplex_projection
 
 __all__ = [
     "Match",
+    "NMFResult",
     "SeparableNMF",
     "match_components",
+    "nmf",
     "nnls",
     "separable_nmf",
     "simplex_projection",

@@ -1,0 +1,295 @@
+"""Multiplicative updates for every beta-divergence, plain and extrapolated, block by block.
+
+With y = W H the activations become
+
+    H <- H (W' (V y^(beta-2)) / W' y^(beta-1))^g,
+
+and W likewise. The exponent g of majorisation-minimisation [Fevotte2011] lets no objective rise.
+A block of frames gives new activations and, while it lies in the processor's cache, its share of
+the sums for the templates: no model of the whole spectrogram is ever built, and V is read once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unweave.decomposition._divergence import blocks, divergence, energy, floors, gram_divergence
+from unweave.decomposition._problem import Outcome, Problem, Record, unit_templates
+
+_HALVINGS = 20  # of a step that would raise the objective
+
+
+def exponent(beta: float) -> float:
+    """Give the exponent of majorisation-minimisation.
+
+    Args:
+        beta: Which divergence.
+    """
+    if beta < 1:
+        return 1 / (2 - beta)
+    return 1 / (beta - 1) if beta > 2 else 1.0
+
+
+def terms(v: Tensor, y: Tensor, beta: float) -> tuple[Tensor, Tensor | None]:
+    """Give v y^(beta-2) and y^(beta-1); the latter is None where it is one everywhere.
+
+    Args:
+        v: Data.
+        y: Model, positive; overwritten.
+        beta: Which divergence.
+    """
+    if beta == 1:
+        return torch.div(v, y, out=y), None
+    if beta == 0:
+        inverse = y.reciprocal_()
+        return inverse.square().mul_(v), inverse
+    if beta == 2:
+        return v, y
+    power = y ** (beta - 2)
+    return power * v, y.mul_(power)
+
+
+@dataclass
+class _Sums:
+    """Numerators and denominators of the free templates, as blocks add to them."""
+
+    above: Tensor
+    below: Tensor
+
+    def add(self, v: Tensor, y: Tensor, h: Tensor, beta: float) -> None:
+        above, below = terms(v, y, beta)
+        self.above.addmm_(above, h.mT)
+        if below is None:
+            self.below += h.sum(1)
+        else:
+            self.below.addmm_(below, h.mT)
+
+
+class Updates:
+    """The updates of one problem.
+
+    Args:
+        p: The problem.
+    """
+
+    def __init__(self, p: Problem) -> None:
+        self.p, self.exponent = p, exponent(p.beta)
+        # The energy of templates in the penalty bends the majorant: less of a step is safe
+        bent = p.l1 > 0 and p.beta < 2
+        self.template_exponent = 1 / (3 - p.beta) if bent else self.exponent
+        self.tiny = torch.finfo(p.V.dtype).tiny
+        self.floor = floors(p.V, p.beta) if p.beta != 2 else (0.0, 0.0)
+        self.square = energy(p.V) if p.beta == 2 else math.nan
+
+    def objective(self, W: Tensor, H: Tensor) -> float:
+        """Give the objective with its penalties.
+
+        Args:
+            W: Templates.
+            H: Activations.
+        """
+        p = self.p
+        if p.beta == 2:
+            fit = gram_divergence(self.square, H @ p.V.mT, H @ H.mT, W.mT)
+        else:
+            fit = divergence(p.V, W, H, p.beta, self.floor)
+        return fit + p.penalty(H)
+
+    def step(self, W: Tensor, H: Tensor, far_W: Tensor, far_H: Tensor) -> tuple[Tensor, Tensor]:
+        """Update H at one point, then W at another.
+
+        Args:
+            W: Templates that H is updated for.
+            H: Activations, from which a step that raises the objective is shortened.
+            far_W: The point where W is updated.
+            far_H: The point where H is updated.
+        """
+        p, known = self.p, self.p.n_fixed == W.shape[1]
+        if p.beta == 2:
+            H = self._quadratic(W.mT, far_H, self._extra(far_H), p.V, W.mT @ W)
+            H = self._shortened(W, far_H, H)
+            return (W if known else self._quadratic_templates(far_W, H)), H
+        if p.temporal_continuity:
+            H = self._shortened(W, far_H, self._pass(W, far_H, None)[0])
+            sums = None if known else self._pass(None, H, far_W)[1]
+        else:
+            H, sums = self._pass(W, far_H, None if known else far_W)
+        if sums is None:
+            return W, H
+        return self._templates(far_W, H, sums), H
+
+    def _extra(self, H: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        """Give what the penalties add to numerators and denominators of activations."""
+        p = self.p
+        if not p.temporal_continuity:
+            return 0.0, p.l1
+        # T sum (h_t - h_{t-1})^2 / sum h^2: the gradient's negative and positive parts, with an
+        # edge's missing neighbour standing for itself
+        weight = 2 * p.temporal_continuity * H.shape[1]
+        square = H.square().sum(1, keepdim=True).clamp_min(self.tiny)
+        change = H.diff(dim=1).square().sum(1, keepdim=True)
+        near = torch.zeros_like(H)
+        near[:, 1:] += H[:, :-1]
+        near[:, :-1] += H[:, 1:]
+        neighbours = torch.full_like(H[:1], 2.0)
+        neighbours[:, :1] -= 1
+        neighbours[:, -1:] -= 1
+        return weight * (near / square + H * change / square**2), weight * (
+            neighbours * H / square
+        ) + p.l1
+
+    def _quadratic(
+        self,
+        Wt: Tensor,
+        H: Tensor,
+        extra: tuple[Tensor | float, Tensor | float],
+        V: Tensor,
+        gram: Tensor,
+    ) -> Tensor:
+        """Update for half the squared error, from products only."""
+        above, below = Wt @ V + extra[0], gram @ H + extra[1]
+        return above.div_(below.clamp_min_(self.tiny)).mul_(H)
+
+    def _quadratic_templates(self, W: Tensor, H: Tensor) -> Tensor:
+        above = (H @ self.p.V.mT).mT
+        return self._templates(W, H, _Sums(above[:, self.p.n_fixed :], self._gram_below(W, H)))
+
+    def _gram_below(self, W: Tensor, H: Tensor) -> Tensor:
+        return W @ (H @ H[self.p.n_fixed :].mT)
+
+    def _pass(
+        self, W: Tensor | None, H: Tensor, far_W: Tensor | None
+    ) -> tuple[Tensor, _Sums | None]:
+        """Read V once: update H unless W is None, and sum for far_W unless that is None."""
+        p, beta = self.p, self.p.beta
+        sums, new = None, H
+        model: Tensor | None = None
+        if far_W is not None:
+            free = far_W[:, p.n_fixed :]
+            below = free.new_zeros(free.shape[1]) if beta == 1 else torch.zeros_like(free)
+            sums = _Sums(torch.zeros_like(free), below)
+        if W is not None:
+            new, (more, less), total = torch.empty_like(H), self._extra(H), W.sum(0)[:, None]
+        for part in blocks(p.V):
+            h, v = H[:, part], p.V[:, part]
+            v = v.clamp_min(self.floor[0]) if self.floor[0] else v
+            if model is None or model.shape != v.shape:
+                model = torch.empty_like(v)  # in the order in which the data lie
+            if W is not None:
+                y = torch.mm(W, h, out=model).add_(self.floor[1])
+                above, power = terms(v, y, beta)
+                above = W.mT @ above
+                below = total.expand_as(above).clone() if power is None else W.mT @ power
+                above += more if isinstance(more, float) else more[:, part]
+                below += less if isinstance(less, float) else less[:, part]
+                ratio = above.div_(below.clamp_min_(self.tiny))
+                h = _power(ratio, self.exponent).mul_(h)
+                new[:, part] = h
+            if far_W is not None and sums is not None:
+                y = torch.mm(far_W, h, out=model).add_(self.floor[1])
+                sums.add(v, y, h[p.n_fixed :], beta)
+        return new, sums
+
+    def _templates(self, W: Tensor, H: Tensor, sums: _Sums) -> Tensor:
+        p, free = self.p, W[:, self.p.n_fixed :]
+        below = sums.below
+        if p.l1:  # the gradient of ||w_k|| sum_t h_kt
+            loudness = H[p.n_fixed :].sum(1) / free.norm(dim=0).clamp_min(self.tiny)
+            below = below + p.l1 * loudness * free
+        ratio = sums.above / below.clamp_min(self.tiny)
+        free = _power(ratio, self.template_exponent).mul_(free)
+        return torch.cat([W[:, : p.n_fixed], free], 1) if p.n_fixed else free
+
+    def _shortened(self, W: Tensor, H: Tensor, new: Tensor) -> Tensor:
+        """Shorten a step until the objective does not rise; temporal continuity has no majorant."""
+        if not self.p.temporal_continuity:
+            return new
+        before = self.objective(W, H)
+        ratio = new / torch.where(H > 0, H, torch.ones_like(H))
+        for _ in range(_HALVINGS):
+            if self.objective(W, new) <= before:
+                return new
+            ratio = ratio.sqrt_()
+            new = H * ratio
+        return H
+
+
+def _power(ratio: Tensor, exponent: float) -> Tensor:
+    return ratio if exponent == 1 else ratio.pow_(exponent)
+
+
+class _Momentum:
+    """Nesterov's sequence of extrapolations, started anew after each that went too far."""
+
+    def __init__(self, on: bool) -> None:
+        self.on, self.length, self.pause = on, 1.0, False
+
+    def next(self) -> float:
+        if not self.on or self.pause:
+            return 0.0
+        before, self.length = self.length, (1 + math.sqrt(1 + 4 * self.length**2)) / 2
+        return (before - 1) / self.length
+
+    def restart(self) -> None:
+        self.length, self.pause = 1.0, True
+
+
+def multiplicative(p: Problem, W: Tensor, H: Tensor, *, extrapolate: bool) -> Outcome:
+    """Minimise a beta-divergence and penalties by multiplicative updates.
+
+    Args:
+        p: The problem; with l1 > 0 the free templates have unit energy.
+        W: Initial templates; zeros stay.
+        H: Initial activations; zeros stay.
+        extrapolate: Whether to update at points beyond the last step's end [Hien2025]. Wherever
+            the objective is evaluated and has risen, the steps since the last value are taken back,
+            and the next ones are plain.
+
+    Shape:
+        W: (freq, components)
+        H: (components, frames)
+
+    References:
+        [Fevotte2011] Algorithms for nonnegative matrix factorization with the beta-divergence,
+        Neural Computation 23(9).
+        [Hien2025] Block majorization minimization with extrapolation and application to beta-NMF,
+        SIAM Journal on Mathematics of Data Science.
+        [Virtanen2007] Monaural sound source separation by nonnegative matrix factorization with
+        temporal continuity and sparseness criteria, IEEE TASLP 15(3).
+    """
+    if p.l1 or p.temporal_continuity:
+        W, H = unit_templates(W, H, p.n_fixed)
+    updates, record, momentum = Updates(p), Record(p.tol), _Momentum(extrapolate)
+    record.add(0, updates.objective(W, H))
+    best = old = (W, H)
+    for iteration in range(1, p.n_iter + 1):
+        factor = momentum.next()
+        far_W, far_H = _beyond(W, old[0], factor), _beyond(H, old[1], factor)
+        old, (W, H) = (W, H), updates.step(W, H, far_W, far_H)
+        if p.l1:
+            W, H = unit_templates(W, H, p.n_fixed)
+        if iteration % p.check_every and iteration < p.n_iter:
+            continue
+        value = updates.objective(W, H)
+        if value > record.values[-1]:
+            record.reject(iteration)
+            if not extrapolate or momentum.pause:
+                record.converged = True  # but for rounding, plain steps never raise it
+                return Outcome(*best, record)
+            (W, H), old = best, best
+            momentum.restart()
+            continue
+        momentum.pause = False
+        best = (W, H)
+        if record.add(iteration, value):
+            break
+    return Outcome(W, H, record)
+
+
+def _beyond(new: Tensor, old: Tensor, factor: float) -> Tensor:
+    """Go on where values rose; zeros stay zeros."""
+    return (new - old).clamp_min_(0).mul_(factor).add_(new) if factor else new
