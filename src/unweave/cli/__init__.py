@@ -11,12 +11,13 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from unweave import __version__
-from unweave.cli.config import SETTINGS as CONFIG_SETTINGS
 from unweave.cli.config import config
 from unweave.cli.info import info
 from unweave.cli.models import models
 from unweave.cli.output import complain, describe, show_traceback
 from unweave.cli.separate import separate
+from unweave.cli.settings import OUTER
+from unweave.cli.train import train
 from unweave.errors import (
     Cancelled,
     ConfigError,
@@ -42,7 +43,8 @@ app = typer.Typer(
     context_settings=SETTINGS,
 )
 app.command("separate", context_settings=SETTINGS)(separate)
-app.command("config", context_settings=CONFIG_SETTINGS)(config)
+app.command("config", context_settings=OUTER)(config)
+app.command("train", context_settings=OUTER)(train)
 app.command("models", context_settings=SETTINGS)(models)
 app.command("info", context_settings=SETTINGS)(info)
 

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from unweave.errors import WeightsError
 from unweave.training.checkpoints import cannot_write, save_state
 from unweave.training.config import Config
+from unweave.training.events import Event, Listener
 from unweave.training.files import replacing
 from unweave.training.lightning import TrainingModule
 from unweave.training.model_folder import ModelFolder
@@ -20,40 +20,6 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 _SECONDS_BETWEEN_STEPS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What a training tells of itself.
-
-    Attributes:
-        event: "start", "step" or "epoch".
-        epoch: Epochs done, or the number of the one under way for a step; from 1.
-        epochs: Number of the last epoch that this run is to make.
-        step: Batches done in this epoch.
-        steps: Batches of an epoch.
-        loss: Mean of the epoch, or that of the batch before the last for a step.
-        val_loss: Loss of the validation.
-        val_si_sdr: Mean SI-SDR of the validation's targets, dB.
-        lr: Learning rate of the next update.
-        seconds: Since the run or the epoch began.
-        best: Whether the validation was the best so far.
-    """
-
-    event: str
-    epoch: int
-    epochs: int
-    step: int = 0
-    steps: int = 0
-    loss: float = math.nan
-    val_loss: float = math.nan
-    val_si_sdr: float = math.nan
-    lr: float = math.nan
-    seconds: float = 0.0
-    best: bool = False
-
-
-Listener = Callable[[Event], object]
 
 
 def ours(module: LightningModule) -> TrainingModule:

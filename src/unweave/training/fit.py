@@ -16,6 +16,7 @@ from unweave.errors import ConfigError, DependencyError, WeightsError
 from unweave.training.checkpoints import cannot_write, load_state, locked, sweep
 from unweave.training.config import Config
 from unweave.training.config_files import save_config
+from unweave.training.events import Event, Listener
 from unweave.training.model_folder import ModelFolder
 from unweave.training.network import architecture_of, build_network
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback
     from torch.utils.tensorboard import SummaryWriter
 
-    from unweave.training.callbacks import Keeper, Listener
+    from unweave.training.callbacks import Keeper
 
 _RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
 
@@ -61,7 +62,7 @@ def train(
     folder: str | Path,
     dataset_path: str | Path | None = None,
     *,
-    listener: "Listener | None" = None,
+    listener: Listener | None = None,
     evaluate: bool = True,
     **settings: Any,
 ) -> TrainingResult:
@@ -87,10 +88,13 @@ def train(
         DependencyError: Lightning is not installed.
         UnweaveError: The loss is no number, the disk is full, or another training is under way;
             the last whole epoch is kept.
+
+    Example:
+        >>> train("no_such_model", "path/to/dataset")
+        Traceback (most recent call last):
+        unweave.errors.ConfigError: no_such_model: no such model folder: ...
     """
     _require_lightning()
-    from unweave.training.running import quiet
-
     place = ModelFolder.open(folder)
     kept = place.load_config()
     if dataset_path is not None:
@@ -100,14 +104,16 @@ def train(
         raise ConfigError(
             f"{place.path}: no data set is known: `unweave train {place.path} path/to/dataset`"
         )
+    from unweave.training.running import quiet
+
     with ExitStack() as stack:
         if first_process():
             _prepare(place)
             stack.enter_context(locked(place.checkpoints))
             sweep(place.checkpoints)
         stack.enter_context(quiet())
-        run = _Run(place, config, kept)
-        result = run.fit(listener)
+        run = _Run(place, config, kept, listener)
+        result = run.fit()
     if evaluate and first_process():
         result = run.evaluated(result)
     return result
@@ -167,19 +173,22 @@ class _Run:
         place: The folder.
         config: Settings of this run.
         kept: Settings that config.json is to hold.
+        listener: Of its events.
     """
 
-    def __init__(self, place: ModelFolder, config: Config, kept: Config) -> None:
+    def __init__(
+        self, place: ModelFolder, config: Config, kept: Config, listener: Listener | None
+    ) -> None:
         from unweave.training.data import Data
 
-        self.place, self.config = place, config
+        self.place, self.config, self.listener = place, config, listener
         self.state = _state_of(place)
         self.network = _network_of(place, config, self.state)
-        self.data = Data(config)
+        self.data = Data(config, progress=self._decoded)
         if first_process() and kept != place.load_config():
             save_config(kept, place.config_file)
 
-    def fit(self, listener: "Listener | None") -> TrainingResult:
+    def fit(self) -> TrainingResult:
         """Train."""
         from unweave.training.callbacks import Keeper
         from unweave.training.lightning import TrainingModule
@@ -203,7 +212,7 @@ class _Run:
         last = done + training.max_epochs
         begin = time.monotonic()
         with self._writer(done) as writer:
-            shown = self._shown(keeper, last, listener, writer) if first_process() else []
+            shown = self._shown(keeper, last, writer) if first_process() else []
             run_trainer(trainer, module, train, validation, [keeper, *shown])
         seconds = time.monotonic() - begin
         return TrainingResult(
@@ -217,6 +226,10 @@ class _Run:
             waited=train.waited / max(seconds, 1e-9),
             stopped=module.epochs_done < last,
         )
+
+    def _decoded(self, done: int, total: int) -> None:
+        if self.listener is not None and first_process():
+            self.listener(Event("decode", step=done, steps=total))
 
     @contextmanager
     def _writer(self, epochs: int) -> "Iterator[SummaryWriter | None]":
@@ -234,11 +247,7 @@ class _Run:
             yield writer
 
     def _shown(
-        self,
-        keeper: "Keeper",
-        last: int,
-        listener: "Listener | None",
-        writer: "SummaryWriter | None",
+        self, keeper: "Keeper", last: int, writer: "SummaryWriter | None"
     ) -> "list[Callback]":
         from unweave.training.callbacks import Logs, Telling
         from unweave.training.snapshots import Snapshots
@@ -248,8 +257,8 @@ class _Run:
             shown.append(Logs(writer, self.config))
         excerpts = self.data.excerpts(self.config.visualizer_params.num_images)
         shown.append(Snapshots(self.place, self.config, excerpts, last_epoch=last, writer=writer))
-        if listener is not None:
-            shown.append(Telling(listener, keeper, last))
+        if self.listener is not None:
+            shown.append(Telling(self.listener, keeper, last))
         return shown
 
     def evaluated(self, result: TrainingResult) -> TrainingResult:
