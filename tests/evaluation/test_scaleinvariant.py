@@ -45,6 +45,21 @@ def test_interference_and_artifacts_make_up_the_distortion_at_any_level(seed, sc
     torch.testing.assert_close(sum(parts), 10 ** (-si_sdr(e, s) / 10))
 
 
+@pytest.mark.parametrize("score", [si_sir, si_sar])
+@pytest.mark.parametrize("level", [1.0, 1e-5])
+def test_one_pass_in_blocks_is_the_formula(score, level):
+    s = noise(2, 3, 2, 30_001)
+    e = s + level * (0.3 * s.roll(1, -3) + noise(2, 3, 2, 30_001, seed=1))
+    plain = score(e.clone().requires_grad_(), s).detach()
+    torch.testing.assert_close(score(e, s), plain, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("score", [si_sir, si_sar])
+def test_gradients(score):
+    s, e = noise(2, 1, 6), noise(2, 1, 6, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda e: score(e, s), e)
+
+
 def test_known_values():
     basis = torch.eye(4, dtype=torch.float64)[:, None]
     s = basis[:2]

@@ -71,6 +71,33 @@ def test_leading_axes_and_numpy():
     np.testing.assert_allclose(got, each, rtol=1e-12)
 
 
+@pytest.mark.parametrize("measure", [sdr, si_sdr])
+@pytest.mark.parametrize("level", [10.0, 70.0, 110.0])
+def test_one_pass_in_blocks_is_the_formula(measure, level):
+    reference = noise(2, 2, 90_001)
+    estimate = reference + 10 ** (-level / 20) * noise(2, 2, 90_001, seed=1)
+    plain = measure(estimate.clone().requires_grad_(), reference).detach()
+    torch.testing.assert_close(measure(estimate, reference), plain, rtol=0, atol=1e-8)
+    turned = [x.transpose(0, 1).contiguous().transpose(0, 1) for x in (estimate, reference)]
+    torch.testing.assert_close(measure(*turned), plain, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("measure", [sdr, si_sdr])
+def test_single_precision_signals_are_summed_in_double(measure):
+    reference = noise(1, 2_000_000).float() + 3
+    estimate = (reference.double() + 1e-3 * noise(1, 2_000_000, seed=1)).float()
+    expected = float(measure(estimate.double(), reference.double()))
+    got = measure(estimate, reference)
+    assert got.dtype == torch.float32
+    assert float(got) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("measure", [sdr, si_sdr])
+def test_no_signals_and_no_samples(measure):
+    assert measure(torch.ones(0, 2, 5), torch.ones(0, 2, 5)).shape == (0,)
+    assert torch.isnan(measure(torch.ones(3, 1, 0), torch.ones(3, 1, 0))).tolist() == [True] * 3
+
+
 def test_blocks_measure_the_same_as_the_whole():
     reference, estimate = noise(2, 1000), noise(2, 1000, seed=1) + 3 * noise(2, 1000)
     meter = SDRMeter()

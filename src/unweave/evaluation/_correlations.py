@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-_SIZE = 2**14  # of the FFT of a block; three quarters of it at least are new samples
-_AT_ONCE = 8  # blocks, so that their spectra stay in the processor's cache
-_SLICE = 256  # frequencies that are multiplied at once
+_SIZE = 2**12  # of the FFT of a block; three quarters of it at least are new samples
+_AT_ONCE = 4  # blocks, so that their spectra stay in the processor's cache
 
 
 def correlations(reference: Tensor, estimate: Tensor, taps: int) -> Tensor:
@@ -77,11 +76,8 @@ class _Products:
         """Add blocks of shape (signals, blocks, time)."""
         second: Tensor = torch.fft.rfft(late, self.size)
         first = second if early is late else torch.fft.rfft(early[: self.rows], self.size)
-        for start in range(0, len(self.sums), _SLICE):
-            part = slice(start, start + _SLICE)
-            left = first[: self.rows, :, part].permute(2, 0, 1).contiguous().conj_physical_()
-            right = second[..., part].permute(2, 0, 1).contiguous()
-            self.sums[part].baddbmm_(left, right.mT)
+        left = first[: self.rows].permute(2, 0, 1).contiguous().conj_physical_()
+        self.sums.baddbmm_(left, second.permute(2, 0, 1).contiguous().mT)
 
     def lags(self) -> Tensor:
         """Give the circular correlations, of shape (references, signals, size)."""

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from unweave._core.arrays import two_array_function
 from unweave.errors import ParameterError
+from unweave.evaluation._sums import blockwise, gram, refined
 
 
 @two_array_function
@@ -86,21 +87,53 @@ def si_sar(estimate: Tensor, reference: Tensor) -> Tensor:
 
 
 def _split(estimate: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give target, interference and artifacts, each (..., sources, channels * time)."""
+    """Give the energies of target, interference and artifacts, each (..., sources)."""
     if estimate.shape != reference.shape or reference.ndim < 3:
         raise ParameterError(
             f"estimate {tuple(estimate.shape)} and reference {tuple(reference.shape)} must have"
             " the same shape (..., sources, channels, time)"
         )
+    if blockwise(estimate, reference):
+        shape = (-1, *reference.shape[-3:])
+        pairs = zip(estimate.reshape(shape), reference.reshape(shape), strict=True)
+        parts = torch.stack([_energies(e, s) for e, s in pairs]).to(reference.dtype)
+        target, interference, artifacts = parts.reshape(*reference.shape[:-2], 3).unbind(-1)
+        return target, interference, artifacts
     e, s = estimate.flatten(-2), reference.flatten(-2)
     energy = s.square().sum(-1, keepdim=True)
-    target = (e * s).sum(-1, keepdim=True) / energy * s
-    # The pseudo-inverse leaves out sources that are silent or combinations of others.
-    gram = (s.double() @ s.double().mT).nan_to_num()
-    weights = torch.linalg.pinv(gram, hermitian=True) @ (s.double() @ e.double().mT)
+    direct = (e * s).sum(-1, keepdim=True) / energy * s
+    weights = _nearest(s.double() @ s.double().mT, s.double() @ e.double().mT)
     projected = weights.mT.to(s) @ s
-    return target, projected - target, e - projected
+    parts = torch.stack((direct, projected - direct, e - projected), -2).square().sum(-1)
+    return parts[..., 0], parts[..., 1], parts[..., 2]
+
+
+def _energies(estimate: Tensor, reference: Tensor) -> Tensor:
+    """Give (sources, 3) energies of one track from inner products, in one pass over blocks."""
+    count = len(reference)
+    signals = (*reference.unbind(), *estimate.unbind())
+    inner = gram(signals)
+    true, crossed = inner[:count, :count], inner[:count, count:]
+    weights = _nearest(true, crossed).mT  # (estimate, source)
+    direct = torch.diag(crossed.diagonal() / true.diagonal())
+    rest = weights - direct
+    target = crossed.diagonal().square() / true.diagonal()
+    interference = torch.linalg.vecdot(rest, rest @ true)
+    energy = inner.diagonal()[count:]
+    projected = torch.linalg.vecdot(weights, weights @ true)
+    makes = torch.cat((weights, -torch.eye(count, dtype=torch.float64)), -1)
+    artifacts = refined(energy - projected, energy, [(signals, w) for w in makes])
+    return torch.stack((target, interference, artifacts), -1)
+
+
+def _nearest(true: Tensor, crossed: Tensor) -> Tensor:
+    """Give the weights of the true sources in the combinations nearest to the estimates.
+
+    The pseudo-inverse leaves out sources that are silent or combinations of others.
+    """
+    inverse: Tensor = torch.linalg.pinv(true.nan_to_num(), hermitian=True)
+    return inverse @ crossed
 
 
 def _ratio(signal: Tensor, noise: Tensor) -> Tensor:
-    return 10 * torch.log10(signal.square().sum(-1) / noise.square().sum(-1))
+    return 10 * torch.log10(signal / noise)

@@ -6,13 +6,15 @@ With reference s and estimate e, both all channels and samples of a signal,
     SI-SDR = 10 log10( |a s|^2 / |a s - e|^2 ),   a = <e, s> / |s|^2
 
 so that SI-SDR [LeRoux2019] forgives a wrong level, and SDR does not. Both follow from the three
-sums |s|^2, |e|^2 and <e, s>, but the subtraction of nearly equal sums would lose what a good
-estimate is about, so the error is summed itself.
+sums |s|^2, |e|^2 and <e, s>, which one pass over the signals gives. The subtraction of nearly equal
+sums would lose what a good estimate is about, so there the error is summed itself.
 
 References:
     [LeRoux2019] J. Le Roux, S. Wisdom, H. Erdogan, J. R. Hershey, "SDR - half-baked or well
         done?", ICASSP 2019.
 """
+
+from __future__ import annotations
 
 import math
 
@@ -21,6 +23,7 @@ from torch import Tensor
 
 from unweave._core.arrays import NumpyArray, to_tensor, two_array_function
 from unweave.errors import ParameterError
+from unweave.evaluation._sums import Mix, blockwise, products, refined
 
 
 @two_array_function
@@ -47,7 +50,15 @@ def sdr(estimate: Tensor, reference: Tensor) -> Tensor:
         20.0
     """
     _check(estimate, reference)
-    return _ratio(_energy(reference), _energy(reference - estimate))
+    if not blockwise(estimate, reference):
+        return _ratio(_energy(reference), _energy(reference - estimate))
+    e, s = (x.reshape(-1, *x.shape[-2:]) for x in (estimate, reference))
+    energy, true, crossed = products(e, s)
+    errors = [
+        ((a, b), torch.tensor([-1.0, 1.0], dtype=torch.float64)) for a, b in zip(e, s, strict=True)
+    ]
+    error = refined(energy + true - 2 * crossed, energy + true, errors)
+    return _ratio(true, error).to(reference.dtype).reshape(reference.shape[:-2])
 
 
 @two_array_function
@@ -76,9 +87,21 @@ def si_sdr(estimate: Tensor, reference: Tensor) -> Tensor:
         6.02
     """
     _check(estimate, reference)
+    if blockwise(estimate, reference):
+        e, s = (x.reshape(-1, *x.shape[-2:]) for x in (estimate, reference))
+        return _scale_invariant(e, s).to(reference.dtype).reshape(reference.shape[:-2])
     scale = (estimate * reference).sum((-2, -1), keepdim=True)
     scale = scale / _energy(reference)[..., None, None]
     return _ratio(_energy(scale * reference), _energy(scale * reference - estimate))
+
+
+def _scale_invariant(e: Tensor, s: Tensor) -> Tensor:
+    """Give SI-SDR of signals of shape (signals, channels, time), in one pass over blocks."""
+    energy, true, crossed = products(e, s)
+    scale, target = crossed / true, crossed.square() / true
+    weights = torch.stack((torch.full_like(scale, -1), scale), -1)
+    mixes: list[Mix] = [((a, b), w) for a, b, w in zip(e, s, weights, strict=True)]
+    return _ratio(target, refined(energy - target, energy, mixes))
 
 
 class SDRMeter:
