@@ -5,6 +5,7 @@
     ├── AudioFileError (OSError)        an audio file cannot be read or written
     ├── WeightsError                    model weights are missing, corrupt or foreign
     ├── ConfigError                     a configuration file cannot be read or holds what it may not
+    ├── CodecError                      an image holds no spectrogram, or is damaged
     ├── DatasetError                    a data set is empty, incomplete or holds foreign files
     ├── DependencyError (ImportError)   an optional package is needed: the text names the extra
     └── Cancelled                       the caller asked a running separation to stop
@@ -31,6 +32,10 @@ class WeightsError(UnweaveError):
 
 class ConfigError(UnweaveError):
     """A configuration file is missing or unreadable, or a setting is unknown or impossible."""
+
+
+class CodecError(UnweaveError):
+    """An image is damaged or foreign, or holds a spectrogram in a way that is not known."""
 
 
 class DatasetError(UnweaveError):
