@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -53,28 +53,24 @@ def energy(V: Tensor) -> float:
     return sum(float(V[:, part].to(torch.float64).square().sum()) for part in blocks(V))
 
 
-def divergence(V: Tensor, W: Tensor, H: Tensor, beta: float, floor: tuple[float, float]) -> float:
-    """Sum the beta-divergence d(V | W H) over all bins, in double precision.
+def divergence(
+    V: Tensor, model: Callable[[slice], Tensor], beta: float, floor: tuple[float, float]
+) -> float:
+    """Sum the beta-divergence d(V | model) over all bins, in double precision.
 
     With y the model: beta = 2 gives (v - y)^2 / 2, beta = 1 (Kullback-Leibler) v log(v/y) - v + y,
     beta = 0 (Itakura-Saito) v/y - log(v/y) - 1, all others
     (v^beta + (beta - 1) y^beta - beta v y^(beta - 1)) / (beta (beta - 1)).
 
     Args:
-        V: Spectrogram.
-        W: Templates.
-        H: Activations.
+        V: Spectrogram (freq, frames).
+        model: Gives the model of some frames in fresh memory, without its floor.
         beta: Which divergence.
         floor: What `floors` gives.
-
-    Shape:
-        V: (freq, frames)
-        W: (freq, components)
-        H: (components, frames)
     """
     total = 0.0
     for part in blocks(V):
-        v, y = V[:, part], W @ H[:, part]
+        v, y = V[:, part], model(part)
         if beta != 2:
             y.add_(floor[1])
             v = v.clamp_min(floor[0]) if floor[0] else v

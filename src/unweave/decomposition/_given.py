@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -48,6 +49,23 @@ def _check_values(name: str, x: Tensor) -> None:
         raise ParameterError(f"{name} has values that are NaN or infinite: remove them first")
     if low < 0:
         raise ParameterError(f"{name} has negative values ({low:g}): give magnitudes, {name}.abs()")
+
+
+def check_beta(beta: object) -> float:
+    """Return the divergence's number, or raise.
+
+    Args:
+        beta: What the caller gave.
+
+    Raises:
+        ParameterError: It is no finite number.
+    """
+    if isinstance(beta, bool) or not isinstance(beta, int | float) or not math.isfinite(beta):
+        raise ParameterError(
+            f"beta={beta!r} must be a number: 2 for squared error, 1 for Kullback-Leibler, 0 for"
+            " Itakura-Saito, or any other"
+        )
+    return float(beta)
 
 
 @dataclass(frozen=True)
@@ -103,8 +121,8 @@ class Given:
         columns = count if W is None or W.ndim < 2 else min(count, W.shape[-1])
         return cls(
             count,
-            _items("W", W, V, (*lead, freq, columns)),
-            _items("H", H, V, (*lead, count, frames)),
+            items_of("W", W, V, (*lead, freq, columns)),
+            items_of("H", H, V, (*lead, count, frames)),
             n_fixed,
         )
 
@@ -149,13 +167,26 @@ class Given:
         return Start(W.contiguous(), H.contiguous(), W_zeros, H_zeros)
 
 
-def _items(name: str, x: Tensor | None, V: Tensor, shape: tuple[int, ...]) -> Tensor | None:
-    """Give every spectrogram its own view of a factor."""
+def items_of(
+    name: str, x: Tensor | None, V: Tensor, shape: tuple[int, ...], axes: int = 2
+) -> Tensor | None:
+    """Give every spectrogram its own view of a factor that a caller gave.
+
+    Args:
+        name: The argument's name, quoted in errors.
+        x: What the caller gave.
+        V: The spectrograms.
+        shape: The shape of the factor with all leading axes.
+        axes: How many axes at the end are not leading ones.
+
+    Raises:
+        ParameterError: It does not fit, or has values that it may not have.
+    """
     if x is None:
         return None
-    if tuple(x.shape) not in (shape, shape[-2:]):
-        allowed = " or ".join(str(each) for each in dict.fromkeys((shape, shape[-2:])))
+    if tuple(x.shape) not in (shape, shape[-axes:]):
+        allowed = " or ".join(str(each) for each in dict.fromkeys((shape, shape[-axes:])))
         raise ParameterError(f"{name} of shape {tuple(x.shape)} must be {allowed} for this V")
     x = x.detach().to(V)
     _check_values(name, x)
-    return x.expand(shape).reshape(-1, *shape[-2:])
+    return x.expand(shape).reshape(-1, *shape[-axes:])

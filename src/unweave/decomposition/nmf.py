@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from unweave._core.arrays import array_function
 from unweave._core.checks import non_negative, positive_int
-from unweave.decomposition._given import Given, check_spectrogram
+from unweave.decomposition._given import Given, check_beta, check_spectrogram
 from unweave.decomposition._hals import SWEEPS, hals
 from unweave.decomposition._multiplicative import multiplicative
 from unweave.decomposition._problem import Outcome, Problem, Record
@@ -132,7 +131,7 @@ def nmf(
     given = Given.checked(V, count, W, H, count if fixed_W else n_fixed)
     problem = Problem(
         V,
-        beta=_check_beta(beta),
+        beta=check_beta(beta),
         n_fixed=given.n_fixed,
         l1=non_negative("l1", l1),
         temporal_continuity=non_negative("temporal_continuity", temporal_continuity),
@@ -148,15 +147,6 @@ def nmf(
         outcomes = (_solve(own, solver, factors, name, generator) for name in inits)
         done.append(min(outcomes, key=lambda outcome: outcome.record.values[-1]))
     return gathered(done, V.shape[:-2])
-
-
-def _check_beta(beta: object) -> float:
-    if isinstance(beta, bool) or not isinstance(beta, int | float) or not math.isfinite(beta):
-        raise ParameterError(
-            f"beta={beta!r} must be a number: 2 for squared error, 1 for Kullback-Leibler, 0 for"
-            " Itakura-Saito, or any other"
-        )
-    return float(beta)
 
 
 def _check_solver(solver: str, init: str, p: Problem) -> str:
