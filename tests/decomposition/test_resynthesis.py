@@ -110,7 +110,7 @@ def test_groups_are_summed_before_they_are_compared():
     grouped = component_spectrograms(W, H, X, groups=groups)
     assert grouped.shape == (3, 9, 11)
     heard = W @ H > 0  # a share of nothing is that of a group, not of a component
-    close = {"atol": 1e-7, "rtol": 1e-6}
+    close = {"atol": 1e-6, "rtol": 1e-6}
     torch.testing.assert_close(grouped[0][heard], whole[1][heard], **close)
     torch.testing.assert_close(grouped[1][heard], (whole[0] + whole[2])[heard], **close)
     squared = component_spectrograms(W, H, X, groups=torch.tensor(groups), power=2)
