@@ -8,7 +8,7 @@ import torch
 from unweave.errors import ConfigError, ParameterError, WeightsError
 from unweave.models.weights import weights_metadata
 from unweave.training import Config, ModelFolder, build_network
-from unweave.training.model_folder import is_model_folder
+from unweave.training.places import is_model_folder
 
 
 @pytest.fixture
@@ -57,6 +57,10 @@ def test_folders_that_are_none(tmp_path, folder):
     assert not is_model_folder(tmp_path)
     (tmp_path / "checkpoint").mkdir()
     assert is_model_folder(tmp_path)
+    (folder.path / "config.json").write_text('{"editor": {}}')
+    assert not is_model_folder(folder.path)
+    (folder.path / "config.json").write_text('{"model_par')
+    assert is_model_folder(folder.path)
 
 
 def test_the_best_weights_are_used_then_the_last_then_the_newest(folder, config):

@@ -42,7 +42,7 @@ def _configure(
 ) -> None:
     from unweave.errors import ConfigError
     from unweave.training.config_models import MODEL_TYPES
-    from unweave.training.model_folder import CONFIG_FILE
+    from unweave.training.places import CONFIG_FILE
 
     path = save / name
     there = (path / CONFIG_FILE).exists()

@@ -4,11 +4,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from unweave.cli.inputs import find_tracks, spooled_stdin
+from unweave.cli.own_model import SEPARATED, OwnModel, own_model
 from unweave.cli.report import ProgressStyle, Reporter, Verbosity
 
 if TYPE_CHECKING:
@@ -21,14 +22,22 @@ WHAT, HOW, WHERE, TALK = "What to separate", "Separation", "Output", "Messages"
 
 def separate(
     inputs: Annotated[
-        list[str], typer.Argument(help="Audio files, folders, globs, or - for standard input.")
+        list[str],
+        typer.Argument(
+            help="Audio files, folders, globs, or - for standard input; before them the folder of"
+            " a model of one's own, if it is to be used."
+        ),
     ],
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "--output", "-o", "--save", help="Folder for the stems.", rich_help_panel=WHERE
+            "--output",
+            "-o",
+            "--save",
+            help="Folder for the stems: ./stems, with a model of one's own the current one.",
+            rich_help_panel=WHERE,
         ),
-    ] = Path("stems"),
+    ] = None,
     name: Annotated[
         str,
         typer.Option(
@@ -121,6 +130,9 @@ def separate(
 
     The stems keep the song's sample rate, channels and length, and sum to the song.
 
+    With a model that `unweave train` made, as in `unweave separate my_model song.mp3 --residual`,
+    OUTPUT/separated_audio/<track>/ gets original.wav, a file a target, and residual.wav.
+
     Exit codes: 0 all done, 1 some input failed (the rest is done), 2 usage, 3 weights or an
     optional dependency missing, 130 Ctrl-C.
     """
@@ -136,13 +148,8 @@ def separate(
         style=progress,
         verbosity=Verbosity(quiet=quiet, verbose=verbose, debug=debug),
     )
-    if output.exists() and not output.is_dir():
+    if output is not None and output.exists() and not output.is_dir():
         raise ParameterError(f"--output {str(output)!r} is a file: give a folder for the stems")
-    chosen = tuple(s.strip() for s in stems.split(",") if s.strip()) if stems is not None else None
-    if chosen == ():
-        raise ParameterError("--stems names no stem: give for example --stems vocals,drums")
-    if chosen is not None and residual:
-        chosen = (*chosen, "residual")
     if stem_mp4 and (name != NAME or format != "wav" or subtype is not None):
         raise ParameterError(
             "--stem-mp4 writes OUTPUT/<track>.stem.mp4 in AAC: leave out --name, --format and"
@@ -154,16 +161,33 @@ def separate(
         name=_with_ext(name, format),
         format=format,
         subtype=subtype,
-        stems=chosen,
+        stems=_chosen(stems, residual),
         two_stems=two_stems,
         stem_mp4=stem_mp4,
         start=start,
         duration=duration,
         existing=existing,
     )
-    separator = _build(model, device, segment, overlap, shifts, residual, wiener)
+    own, inputs = own_model(inputs, model)
+    words = {"segment": segment, "overlap": overlap, "shifts": shifts, "wiener": wiener}
+    separator = _build(own or model, device, residual, words)
+    if own is not None:
+        options = own.laid_out(options, residual)
     reporter.begin(separator)
-    raise typer.Exit(_run(inputs, output, separator, options, workers, reporter))
+    folder = (output or Path("stems")) if own is None else (output or Path()) / SEPARATED
+    raise typer.Exit(_run(inputs, folder, separator, options, workers, reporter))
+
+
+def _chosen(stems: str | None, residual: bool) -> tuple[str, ...] | None:
+    """Split the names of the stems to write."""
+    from unweave.errors import ParameterError
+
+    if stems is None:
+        return None
+    chosen = tuple(s.strip() for s in stems.split(",") if s.strip())
+    if not chosen:
+        raise ParameterError("--stems names no stem: give for example --stems vocals,drums")
+    return (*chosen, "residual") if residual else chosen
 
 
 def _with_ext(name: str, format: str) -> str:
@@ -183,27 +207,16 @@ def _with_ext(name: str, format: str) -> str:
 
 
 def _build(
-    model: str | None,
-    device: str,
-    segment: float | None,
-    overlap: float | None,
-    shifts: int,
-    residual: bool,
-    wiener: int,
+    model: OwnModel | str | None, device: str, residual: bool, words: dict[str, Any]
 ) -> "Separator":
     from unweave.models import DEFAULT_MODEL
     from unweave.separation import Separator
 
-    given = {"overlap": overlap} if overlap is not None else {}
-    return Separator(
-        model or DEFAULT_MODEL,
-        device=device,
-        segment=segment,
-        shifts=shifts,
-        residual=residual,
-        wiener=wiener,
-        **given,  # type: ignore[arg-type]  # a dictionary of one key is no TypedDict
-    )
+    given = {key: value for key, value in words.items() if value is not None}
+    if isinstance(model, OwnModel):
+        given["mixture_consistency"] = model.complete
+        return Separator(model.network, device=device, residual=residual, **given)
+    return Separator(model or DEFAULT_MODEL, device=device, residual=residual, **given)
 
 
 def _run(

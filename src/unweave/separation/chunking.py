@@ -26,6 +26,7 @@ from torch import Tensor
 from unweave.errors import ParameterError
 
 Network = Callable[[Tensor], Tensor]
+SHORTEST = 4  # steps of the grid that a segment has at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,10 @@ def plan_segments(length: int, *, overlap: float, grid: int = 1) -> SegmentLayou
         >>> plan_segments(1000, overlap=0.25, grid=100)
         SegmentLayout(length=1000, stride=700, context=100, fade=100, grid=100)
     """
-    if length < 4 * grid:
+    if length < SHORTEST * grid:
+        needed = SHORTEST * grid
         raise ParameterError(
-            f"a segment of {length} samples is too short: this model needs at least {4 * grid}"
+            f"a segment of {length} samples is too short: this model needs at least {needed}"
         )
     stride = max(1, math.floor(length * (1 - overlap) / grid)) * grid
     shared = length - stride if overlap > 0 else 0

@@ -29,6 +29,7 @@ class OutputOptions:
         start: seconds of each song to leave out at the beginning.
         duration: seconds of each song to separate; None goes on to its end.
         existing: what to do with songs whose files are there already.
+        mixture: name under which the song itself is written too; None leaves it out.
 
     Raises:
         ParameterError: an option is out of range, or two of them do not fit together.
@@ -48,6 +49,7 @@ class OutputOptions:
     start: float = 0.0
     duration: float | None = None
     existing: Literal["refuse", "skip", "overwrite"] = "refuse"
+    mixture: str | None = None
 
     def __post_init__(self) -> None:
         _check_template(self.name)
@@ -67,6 +69,8 @@ class OutputOptions:
             raise ParameterError(
                 f"stems={list(self.stems)} and two_stems={self.two_stems!r} exclude each other"
             )
+        if self.stem_mp4 and self.mixture is not None:
+            raise ParameterError("a stem.mp4 holds the mixture: leave out mixture")
         if self.stem_mp4 and (self.two_stems is not None or self.stems is not None):
             raise ParameterError("a stem.mp4 holds all stems: leave out stems and two_stems")
 
@@ -120,13 +124,21 @@ def select_stems(available: Sequence[str], options: OutputOptions) -> list[Selec
     for name in wanted or ():
         if name not in available:
             raise ParameterError(f"unknown stem {name!r}: the model gives {', '.join(available)}")
+    whole = [] if options.mixture is None else [Selection(options.mixture, _all(available))]
+    if options.mixture in available:
+        raise ParameterError(f"mixture={options.mixture!r} is the name of a stem: take another")
     if options.two_stems is None:
         names = available if wanted is None else wanted
-        return [Selection(name, (available.index(name),)) for name in dict.fromkeys(names)]
-    chosen = available.index(options.two_stems)
-    rest = tuple(index for index in range(len(available)) if index != chosen)
+        chosen = [Selection(name, (available.index(name),)) for name in dict.fromkeys(names)]
+        return whole + chosen
+    index = available.index(options.two_stems)
+    rest = tuple(other for other in _all(available) if other != index)
     other = "accompaniment" if options.two_stems == "vocals" else f"no_{options.two_stems}"
-    return [Selection(options.two_stems, (chosen,)), Selection(other, rest)]
+    return [*whole, Selection(options.two_stems, (index,)), Selection(other, rest)]
+
+
+def _all(stems: Sequence[str]) -> tuple[int, ...]:
+    return tuple(range(len(stems)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from unweave._core.arrays import NumpyArray, to_tensor
 from unweave.audio import AudioInfo, AudioReader
 from unweave.errors import ParameterError
 from unweave.models import SeparationNetwork, load_model
-from unweave.separation.chunking import plan_segments, run_segments
+from unweave.separation.chunking import SHORTEST, plan_segments, run_segments
 from unweave.separation.devices import resolve_device
 from unweave.separation.network import Cancel, NetworkRunner
 from unweave.separation.options import OptionKeywords, SeparationOptions
@@ -86,11 +86,11 @@ class Separator:
         self._refinement = WienerRefinement(
             self.options.wiener, network.sample_rate, network.channels, self.options.residual
         )
-        self._layout = plan_segments(
-            round((self.options.segment or network.segment) * network.sample_rate),
-            overlap=self.options.overlap,
-            grid=int(getattr(network, "hop_length", 1)),
-        )
+        grid = int(getattr(network, "hop_length", 1))
+        length = round((self.options.segment or network.segment) * network.sample_rate)
+        if self.options.segment is None:  # a network's own figure is a wish
+            length = max(length, SHORTEST * grid)
+        self._layout = plan_segments(length, overlap=self.options.overlap, grid=grid)
 
     def with_options(self, **changes: Unpack[OptionKeywords]) -> Self:
         """Return a separator that shares this one's network but has other options.

@@ -205,7 +205,7 @@ class Config(BaseModel):
 
 def _misfits(config: Config) -> Iterator[str]:
     """Name settings that do not fit each other."""
-    data, training, kind = config.dataset_params, config.training_params, config.kind
+    data, kind = config.dataset_params, config.kind
     if len(set(data.targets)) < len(data.targets):
         yield f"dataset_params.targets={list(data.targets)} names a source twice"
     for taken in {"mixture", "original", "residual"} & set(data.targets):
@@ -232,6 +232,10 @@ def _misfits(config: Config) -> Iterator[str]:
         )
     if round(data.sample_length * data.sample_rate) < data.num_fft:
         yield f"dataset_params.sample_length={data.sample_length} is shorter than num_fft"
+    yield from _loss_misfits(config.training_params, kind)
+
+
+def _loss_misfits(training: TrainingParams, kind: ModelType) -> Iterator[str]:
     if training.criterion == "kl_div_loss" and not kind.variational:
         yield f"training_params.criterion='kl_div_loss' is for VAEs, and {kind.name} is none"
     if training.criterion == "component_loss" and kind.architecture not in ("mask", "openunmix"):

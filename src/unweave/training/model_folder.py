@@ -22,29 +22,12 @@ from typing import TYPE_CHECKING, Self
 from unweave.errors import ConfigError, WeightsError
 from unweave.training.config import Config
 from unweave.training.config_files import load_config, save_config
+from unweave.training.places import CHECKPOINTS, CONFIG_FILE
 
 if TYPE_CHECKING:  # `unweave config` does without torch
     from torch import nn
 
-CONFIG_FILE, CHECKPOINTS = "config.json", "checkpoint"
 _STEP = re.compile(r"_(\d+)\.safetensors$")
-
-
-def is_model_folder(path: str | Path) -> bool:
-    """Tell whether a path is the folder of a model, of which the configuration may be lost.
-
-    Args:
-        path: Of anything.
-
-    Returns:
-        Whether it is a folder that holds config.json or a folder named checkpoint.
-
-    Example:
-        >>> is_model_folder("no such folder")
-        False
-    """
-    folder = Path(path)
-    return (folder / CONFIG_FILE).is_file() or (folder / CHECKPOINTS).is_dir()
 
 
 @dataclass(frozen=True, slots=True)
