@@ -6,8 +6,21 @@ figures, backend or settings of matplotlib.pyplot. Needs matplotlib: pip install
 """
 
 from unweave.plots._figure import save
+from unweave.plots.curves import curves, history, read_curves
+from unweave.plots.distribution import distribution
 from unweave.plots.sheets import compare, stems
 from unweave.plots.spectrogram import mask, spectrogram
 from unweave.plots.waveform import waveform
 
-__all__ = ["compare", "mask", "save", "spectrogram", "stems", "waveform"]
+__all__ = [
+    "compare",
+    "curves",
+    "distribution",
+    "history",
+    "mask",
+    "read_curves",
+    "save",
+    "spectrogram",
+    "stems",
+    "waveform",
+]
