@@ -7,6 +7,7 @@ from unweave.decomposition.matching import Match, match_components
 from unweave.decomposition.nmf import NMFResult, nmf
 from unweave.decomposition.nmfd import nmfd
 from unweave.decomposition.nnls import nnls
+from unweave.decomposition.repet import Repetition, beat_spectrum, repet, repet_sim
 from unweave.decomposition.resynthesis import (
     Resynthesis,
     component_spectrograms,
@@ -20,8 +21,10 @@ __all__ = [
     "NMF",
     "Match",
     "NMFResult",
+    "Repetition",
     "Resynthesis",
     "SeparableNMF",
+    "beat_spectrum",
     "cluster_components",
     "component_spectrograms",
     "hpss",
@@ -30,6 +33,8 @@ __all__ = [
     "nmf",
     "nmfd",
     "nnls",
+    "repet",
+    "repet_sim",
     "resynthesise",
     "separable_nmf",
     "simplex_projection",
