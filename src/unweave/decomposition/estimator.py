@@ -20,8 +20,8 @@ class NMF:
     """Factorise matrices of samples by features, as `sklearn.decomposition.NMF` does.
 
     Samples are frames and features are bins: X = fit_transform(X) @ components_, the transpose of
-    what `nmf` takes. It fits `librosa.decompose.decompose(S, decomposer=...)` and scikit-learn's
-    pipelines; arrays and tensors are welcome.
+    what `nmf` takes. It fits `librosa.decompose.decompose(S, transformer=...)`, and scikit-learn
+    can clone it, though it does not need that; arrays and tensors are welcome.
 
     Args:
         n_components: Number of templates.
@@ -81,7 +81,7 @@ class NMF:
 
         Args:
             X: Non-negative samples (samples, features).
-            y: Ignored; scikit-learn's pipelines give it.
+            y: Ignored; estimators have it.
 
         Returns:
             The estimator itself.
@@ -94,7 +94,7 @@ class NMF:
 
         Args:
             X: Non-negative samples (samples, features).
-            y: Ignored; scikit-learn's pipelines give it.
+            y: Ignored; estimators have it.
 
         Returns:
             Activations (samples, components).

@@ -109,7 +109,7 @@ def nmfd(
 def _start(
     v: Tensor, count: int, length: int, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
-    """Draw templates and activations, as loud together as the data are on average."""
+    """Draw templates that decay, so that they start where strokes do, and activations."""
     device = v.device if generator is None else generator.device
     level = (v.mean(dtype=torch.float64) / (count * length)).sqrt().to(v)
 
@@ -117,7 +117,8 @@ def _start(
         noise = torch.rand(shape, generator=generator, dtype=v.dtype, device=device)
         return noise.add_(0.5).to(v.device).mul_(level)
 
-    return draw(len(v), count, length), draw(count, v.shape[1])
+    decay = torch.linspace(1, 1 / length, length, dtype=v.dtype, device=v.device)
+    return draw(len(v), count, length) * decay, draw(count, v.shape[1])
 
 
 def _solve(p: Problem, W: Tensor, H: Tensor) -> Outcome:
