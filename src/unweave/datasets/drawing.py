@@ -135,6 +135,8 @@ class Places:
         """
         if rng.random() < active and len(self._active[source]):
             return self._sounding(rng, source, length)
+        if not len(self._having[source]):
+            return Place(0, 0)  # no track has it: silence, as in the first
         return self._anywhere(rng, self._having[source], length)
 
     def many(self, rng: np.random.Generator, length: int, count: int) -> tuple[Ints, Ints]:
@@ -157,15 +159,22 @@ class Places:
         lot = rng.integers(len(sounding), size=count)
         picks = [active[rng.integers(len(active), size=count)] for active in sounding]
         track, second = np.stack(picks)[lot, np.arange(count)].T
-        start = second * self._rate + self._rate // 2 - rng.integers(length, size=count)
-        return track, np.maximum(0, np.minimum(start, self._frames[track] - length))
+        low, high = self._around(track, second, length)
+        return track, rng.integers(low, high + 1)
 
     def _sounding(self, rng: np.random.Generator, source: int, length: int) -> Place:
         """Lay the excerpt so that it meets a sounding second somewhere within."""
         track, second = self._active[source][rng.integers(len(self._active[source]))]
-        frames, middle = int(self._frames[track]), int(second) * self._rate + self._rate // 2
-        start = middle - int(rng.integers(length))
-        return Place(int(track), max(0, min(start, frames - length)))
+        low, high = self._around(track, second, length)
+        return Place(int(track), int(rng.integers(low, high + 1)))
+
+    def _around(self, track: Ints, second: Ints, length: int) -> tuple[Ints, Ints]:
+        """Give the first and the last start of excerpts that hold the middle of a second."""
+        frames = self._frames[track]
+        middle = np.minimum(second * self._rate + self._rate // 2, frames - 1)
+        low = np.maximum(0, middle - length + 1)
+        # where the track is shorter than the excerpt, only its beginning is left
+        return low, np.maximum(low, np.minimum(middle, frames - length))
 
     def _anywhere(self, rng: np.random.Generator, among: Ints, length: int) -> Place:
         """Draw from all moments of all tracks alike."""

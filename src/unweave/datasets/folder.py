@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 
 from unweave.datasets.cutting import Cutter
 from unweave.datasets.drawing import Place, Places, Signals
+from unweave.datasets.layouts import MIXTURE
 from unweave.datasets.options import Augment, FolderOptions, FolderWords, whole_number
 from unweave.datasets.passes import Passes
 from unweave.datasets.pcm import Decoded
@@ -298,6 +299,8 @@ def check_targets(targets: Sequence[str] | None) -> list[str]:
     names = ["vocals"] if targets is None else [targets] if isinstance(targets, str) else targets
     if not names or len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
         raise ParameterError(f"targets={targets!r} must be different names of stems")
+    if MIXTURE in names:
+        raise ParameterError(f"targets={names} may not hold {MIXTURE!r}, which is given anyway")
     return list(names)
 
 

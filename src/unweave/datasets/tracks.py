@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -150,10 +150,9 @@ def scan_dataset(
         targets=targets,
         suffixes=_suffixes(audio_format),
     )
-    if layout == "sources":
-        _require_sources(str(dataset_path), listings, targets)
-    elif missing == "error":
+    if layout != "sources" and missing == "error":
         _require_stems(listings, targets)
+    _require_targets(str(dataset_path), listings, targets)
     return [_track(listing) for listing in listings]
 
 
@@ -182,13 +181,12 @@ def _require_stems(listings: Sequence[Listing], targets: Sequence[str]) -> None:
                 )
 
 
-def _require_sources(root: str, listings: Sequence[Listing], targets: Sequence[str]) -> None:
-    there = {name for listing in listings for name in listing.parts}
+def _require_targets(root: str, listings: Sequence[Listing], targets: Sequence[str]) -> None:
+    there = {name for listing in listings for name in listing.parts} - {MIXTURE}
     for name in targets:
         if name not in there:
-            raise DatasetError(
-                f"data set {root!r} lacks the source {name!r}: it has {', '.join(sorted(there))}"
-            )
+            has = f"it has {', '.join(sorted(there))}" if there else "it has only mixtures"
+            raise DatasetError(f"nothing in the data set {root!r} is named {name!r}: {has}")
 
 
 def _track(listing: Listing) -> Track:
@@ -234,16 +232,3 @@ def require_alike(parts: Collection[AudioPart], whose: str) -> None:
                 f"{whose}: {str(part.path)!r} has {part.channels} channels, {first.path.name!r}"
                 f" has {first.channels}"
             )
-
-
-def select_stems(track: Track, names: Collection[str]) -> Track:
-    """Give the track with some of its stems only.
-
-    Args:
-        track: The track.
-        names: The stems to keep.
-
-    Returns:
-        Another track with the same mixture.
-    """
-    return replace(track, stems={name: part for name, part in track.stems.items() if name in names})
