@@ -103,8 +103,8 @@ def restore_bandwidth(S: Tensor, *, freq_bins: int, fill: str = "zeros") -> Tens
         returns: (..., freq_bins, frames)
 
     Example:
-        >>> restore_bandwidth(torch.ones(2, 1), freq_bins=4, fill="extend").flatten().tolist()
-        [1.0, 1.0, 0.0625, 0.012345679104328156]
+        >>> restore_bandwidth(torch.ones(2, 1), freq_bins=4, fill="extend").flatten()
+        tensor([1.0000, 1.0000, 0.0625, 0.0123])
     """
     _check(S)
     if fill not in FILLS:

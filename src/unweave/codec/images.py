@@ -161,7 +161,7 @@ def decode_image(data: bytes) -> tuple[Pixels, str | None]:
 
     Example:
         >>> pixels, comment = decode_image(encode_image(np.eye(3, dtype=np.uint16), format="png"))
-        >>> pixels.dtype, pixels.trace(), comment
+        >>> pixels.dtype, int(pixels.sum()), comment
         (dtype('uint16'), 3, None)
     """
     image = open_image(data)
@@ -193,9 +193,10 @@ def open_image(data: bytes) -> ImageData:
         _check_size(*_jxl.size(data))
     from PIL import Image, UnidentifiedImageError
 
+    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         image = Image.open(io.BytesIO(data), formats=[format.upper()])
-    except (UnidentifiedImageError, *_FAULTS) as error:
+    except (UnidentifiedImageError, *bombs, *_FAULTS) as error:
         raise CodecError(f"the {format} image is damaged: {error}") from error
     _check_size(*image.size)
     exif = image.info.get("exif")

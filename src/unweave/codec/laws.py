@@ -43,6 +43,7 @@ def scale(
         returns: (..., freq, frames)
 
     Example:
+        >>> import torch
         >>> scale(torch.tensor([0.0, 0.001, 8.0]))
         tensor([0.0000, 0.1000, 2.0000])
         >>> scale(torch.tensor([0.01, 1.0]), law="log")
@@ -80,8 +81,9 @@ def unscale(
         returns: (..., freq, frames)
 
     Example:
-        >>> unscale(torch.tensor([0.0, 0.1, 2.0]))
-        tensor([0.0000, 0.0010, 8.0000])
+        >>> import torch
+        >>> unscale(torch.tensor([0.0, 0.5, 2.0]))
+        tensor([0.0000, 0.1250, 8.0000])
     """
     check_law(law, exponent, factor)
     _check_real(levels)
@@ -105,6 +107,7 @@ class Scaling(nn.Module):
         ParameterError: A parameter is out of range.
 
     Example:
+        >>> import torch
         >>> law = Scaling(law="log")
         >>> law.inverse(law(torch.tensor([0.5])))
         tensor([0.5000])
