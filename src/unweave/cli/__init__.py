@@ -12,9 +12,11 @@ from typer.exceptions import Abort, TyperException
 
 from unweave import __version__
 from unweave.cli.config import config
+from unweave.cli.evaluate import evaluate
 from unweave.cli.info import info
 from unweave.cli.models import models
 from unweave.cli.output import complain, describe, show_traceback
+from unweave.cli.plot import plot
 from unweave.cli.separate import separate
 from unweave.cli.settings import OUTER
 from unweave.cli.train import train
@@ -45,6 +47,8 @@ app = typer.Typer(
 app.command("separate", context_settings=SETTINGS)(separate)
 app.command("config", context_settings=OUTER)(config)
 app.command("train", context_settings=OUTER)(train)
+app.command("evaluate", context_settings=SETTINGS)(evaluate)
+app.command("plot", context_settings=SETTINGS)(plot)
 app.command("models", context_settings=SETTINGS)(models)
 app.command("info", context_settings=SETTINGS)(info)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = Tensor | NumpyArray
+
+Drawn: TypeAlias = "Axes | Figure | Sequence[Axes]"
 
 # Of Okabe and Ito: apart for every kind of colour vision, and in grey.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
@@ -53,9 +55,7 @@ def new_axes(width: float = 10.0, height: float = 4.0) -> Axes:
     return axes
 
 
-def save(
-    axes: Axes | Figure | Sequence[Axes], path: str | os.PathLike[str], *, dpi: float = 120
-) -> Path:
+def save(axes: Drawn, path: str | os.PathLike[str], *, dpi: float = 120) -> Path:
     """Write the figure that axes belong to; the file appears when it is complete.
 
     Args:

@@ -92,4 +92,13 @@ def _column(ax: Axes, values: np.ndarray, centre: float, step: float, colour: st
     ax.plot([centre - reach, centre + reach], [middle, middle], color=colour, linewidth=2.5)
     # Spread by their order, so that a picture of the same scores is the same picture.
     aside = (np.arange(len(values)) * 0.618) % 1 - 0.5
-    ax.scatter(centre + 0.5 * step * aside, values, s=12, color=colour, linewidth=0, alpha=0.8)
+    size = 12 if len(values) > 3 else 30
+    ax.scatter(
+        centre + 0.5 * step * aside,
+        values,
+        s=size,
+        color=colour,
+        edgecolor="white",
+        linewidth=0.4,
+        zorder=3,
+    )
