@@ -54,19 +54,21 @@ def test_damaged_files_are_decoded_or_refused(kind):
     file = codec.encode(AUDIO, sample_rate=44_100)
     draw = random.Random(kind)
     decoded = refused = 0
+    lines = set()
     for _ in range(MUTATIONS[kind]):
         damaged = mutated(file, draw)
         start = draw.choice([0, 0, 200])
         try:
             magnitude = codec.decode(damaged, start=start, frames=draw.choice([1, 50]))
         except CodecError as error:
-            assert "\n" not in str(error)
+            lines |= {len(str(error).splitlines())}
             refused += 1
         else:
             assert bool(torch.isfinite(magnitude).all())
             assert float(magnitude.min()) >= 0
             decoded += 1
-    assert decoded
+    assert lines == {1}
+    assert decoded or kind == "png"  # whose check sums notice everything
     assert refused > MUTATIONS[kind] / 5
 
 

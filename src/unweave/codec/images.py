@@ -197,7 +197,7 @@ def open_image(data: bytes) -> ImageData:
     try:
         image = Image.open(io.BytesIO(data), formats=[format.upper()])
     except (UnidentifiedImageError, *bombs, *_FAULTS) as error:
-        raise CodecError(f"the {format} image is damaged: {error}") from error
+        raise CodecError(f"the {format} image is damaged: {_reason(error)}") from error
     _check_size(*image.size)
     exif = image.info.get("exif")
     comment = _exif.user_comment(exif) if isinstance(exif, bytes) else None
@@ -207,7 +207,7 @@ def open_image(data: bytes) -> ImageData:
         try:
             return _grey(image), 0
         except _FAULTS as error:
-            raise CodecError(f"the {format} image is damaged: {error}") from error
+            raise CodecError(f"the {format} image is damaged: {_reason(error)}") from error
 
     return ImageData(header, load)
 
@@ -225,6 +225,11 @@ def _open_jpeg(data: bytes) -> ImageData:
         return _jpeg.decode(part, found.components), at
 
     return ImageData(header, load)
+
+
+def _reason(error: Exception) -> str:
+    """Give the first line of what a decoder says."""
+    return str(error).partition("\n")[0].strip() or type(error).__name__
 
 
 def _grey(image: Any) -> Pixels:
