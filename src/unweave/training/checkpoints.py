@@ -146,8 +146,9 @@ def _take(descriptor: int, model: Path) -> None:
     except ImportError:  # Windows has no such locks: two trainings are then the user's affair
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        # A lock of this process alone: processes that load data do not inherit it
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
         raise UnweaveError(
             f"{str(model)!r} is being trained by another process: wait for it, or stop it"
         ) from error

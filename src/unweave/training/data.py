@@ -88,7 +88,9 @@ class Batches:
 
     def __init__(self, dataset: Dataset[Excerpt], turns: _Turns, options: dict[str, Any]) -> None:
         self._turns = turns
-        self._loader = DataLoader(dataset, batch_sampler=turns, **options)
+        self._loader: DataLoader[Excerpt] | None = DataLoader(
+            dataset, batch_sampler=turns, **options
+        )
         self.epoch: Callable[[], int] = int
         self.waited, self.taken = 0.0, 0
 
@@ -98,6 +100,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[Excerpt]:
         """Begin an epoch."""
+        assert self._loader is not None
         self._turns.epoch = self.epoch()
         batches = iter(self._loader)
         while True:
@@ -108,6 +111,10 @@ class Batches:
                 return
             self.taken += 1
             yield batch[0], batch[1]
+
+    def close(self) -> None:
+        """Let the processes that load data go, now rather than when memory is tidied up."""
+        self._loader = None
 
 
 class Data:

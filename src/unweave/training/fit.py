@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from unweave.errors import ConfigError, DependencyError, WeightsError
@@ -112,6 +113,7 @@ def train(
             stack.enter_context(locked(place.checkpoints))
             sweep(place.checkpoints)
         stack.enter_context(quiet())
+        stack.enter_context(torch.random.fork_rng(devices=[]))  # epochs set their own seeds
         run = _Run(place, config, kept, listener)
         result = run.fit()
     if evaluate and first_process():
@@ -213,7 +215,11 @@ class _Run:
         begin = time.monotonic()
         with self._writer(done) as writer:
             shown = self._shown(keeper, last, writer) if first_process() else []
-            run_trainer(trainer, module, train, validation, [keeper, *shown])
+            try:
+                run_trainer(trainer, module, train, validation, [keeper, *shown])
+            finally:
+                for batches in filter(None, (train, validation)):
+                    batches.close()
         seconds = time.monotonic() - begin
         return TrainingResult(
             folder=self.place.path,

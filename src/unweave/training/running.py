@@ -22,6 +22,7 @@ _LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilitie
 _MEANT = (
     "GPU available but not used",  # another accelerator was asked for
     "MPS available but not used",
+    "You defined a `validation_step` but have no `val_dataloader`",  # validation_split=0
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own use of torch
 )
 
@@ -61,9 +62,9 @@ def build_trainer(place: ModelFolder, config: Config) -> Trainer:
         ConfigError: The devices asked for are not there, or do not know the precision.
     """
     training = config.training_params
-    cuda = training.accelerator in ("gpu", "cuda") or (
-        training.accelerator == "auto" and torch.cuda.is_available()
-    )
+    if training.accelerator == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("training_params.accelerator='cuda': torch sees no GPU of CUDA here")
+    cuda = training.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     options: dict[str, Any] = _precision(config, torch.device("cuda" if cuda else "cpu"))
     clip = training.max_grad_norm
     try:
