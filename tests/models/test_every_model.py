@@ -1,5 +1,7 @@
 """What must hold for every registered model, and for every architecture."""
 
+import copy
+
 import pytest
 import torch
 
@@ -205,3 +207,101 @@ def test_separated_in_segments_it_is_close_to_the_whole(built):
     with torch.inference_mode():
         whole = net(mixture[None])[0]
     assert (stems - whole).norm() < 0.1 * whole.norm()
+
+
+def fresh(build, **more):
+    name, words = build
+    torch.manual_seed(0)
+    return registry.ARCHITECTURES[name].load()(**{**words, **more})
+
+
+def excerpt(net, frames=8192):
+    """A low tone for the first source and a high one for the rest; their sum."""
+    time = torch.arange(frames) / net.sample_rate
+    low, high = torch.sin(2 * torch.pi * 220 * time), torch.sin(2 * torch.pi * 3000 * time)
+    sides = torch.linspace(1, 0.5, net.channels)[:, None]
+    stems = torch.stack([low * sides, high * sides] + [0 * low * sides] * (len(net.sources) - 2))
+    return stems.sum(0)[None], stems[None, : len(net.sources)]
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build[1].get("network", build[0]))
+def test_an_architecture_learns_one_excerpt(build):
+    """The mean squared error falls to a tenth."""
+    net = fresh(
+        build, **{} if build[0] in ("bandmask", "openunmix", "tfc_tdf") else {"dropout_p": 0.0}
+    )
+    mixture, stems = excerpt(net.train())
+    optimiser = torch.optim.Adam(net.parameters(), lr=2e-2)
+    losses = []
+    for _ in range(100):
+        loss = (net(mixture) - stems).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+        if losses[-1] < losses[0] / 10:
+            return
+    pytest.fail(f"the loss fell from {losses[0]:.3g} to {losses[-1]:.3g} only")
+
+
+def test_an_architecture_in_half_precision_is_near(built):
+    """Weights in bfloat16, and autocast over weights in float32."""
+    _, _, net = built
+    mixture, _ = excerpt(net)
+    with torch.no_grad():
+        single = net(mixture)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = net(mixture)
+        half = copy.deepcopy(net).bfloat16()(mixture.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert single.dtype == torch.float32
+    for other in (mixed, half):
+        assert (other - single).norm() < 0.1 * single.norm()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "build",
+    [build for build in BUILDS if build[0] != "bandmask"],  # which has one size
+    ids=lambda build: build[1].get("network", build[0]),
+)
+def test_an_architecture_is_built_for_odd_sizes(build, channels):
+    """Frames of 250 samples every 77, of any number of channels and sources."""
+    name, _ = build
+    hop = "stft_hop" if name == "wave" else "hop_length"
+    net = fresh(build, n_fft=250, **{hop: 77}, channels=channels, sources=("a", "b", "c")).eval()
+    for frames in (1, 131, 997):
+        mixture = torch.randn(3, channels, frames)
+        with torch.no_grad():
+            stems = net(mixture)
+        assert stems.shape == (3, 3, channels, frames)
+        assert bool(torch.isfinite(stems).all())
+
+
+# What these see has an end, and no level of the whole enters: with enough context in the overlaps
+# the segments are exactly the whole. LSTMs see all of a segment; TFC-TDF and the shipped network
+# measure its level.
+CONVOLUTIONAL = {
+    "mask": {"n_fft": 64, "hop_length": 16, "hidden_channels": 2},
+    "wave": {"hidden_channels": 2},
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_segments_of_a_convolutional_network_are_exactly_the_whole(name):
+    net = fresh((name, CONVOLUTIONAL[name]), sample_rate=8000)
+    with torch.no_grad():
+        net.train()(0.1 * torch.randn(2, net.channels, 20000))
+    net.eval()
+    segment = 2.5 if name == "mask" else 30.0
+    mixture = 0.1 * torch.randn(net.channels, round(3.3 * segment * 8000))
+    separator = Separator(
+        net, device="cpu", segment=segment, overlap=0.7, mixture_consistency=False
+    )
+    [stem] = separator.separate(mixture, 8000).values()
+    with torch.inference_mode():
+        [[whole]] = net(mixture[None])
+    torch.testing.assert_close(stem, whole, atol=1e-5 * float(whole.abs().max()), rtol=0)
+    rough = Separator(net, device="cpu", segment=segment, overlap=0.0, mixture_consistency=False)
+    [hard] = rough.separate(mixture, 8000).values()
+    assert float((hard - whole).abs().max()) > 1e-3 * float(whole.abs().max())

@@ -210,6 +210,7 @@ class BandMasker(nn.Module):
         """
         frames, bands = energies.shape[2:]
         x = functional.pad(self.features(energies), (0, -bands % 4, 0, -frames % 4))
+        x = x.to(next(self.body.parameters()).dtype)
         logits = self.body(x)[:, :, :frames, :bands].float()
         shares: Tensor = logits.unflatten(1, (self.sources, 2)).softmax(1)
         return shares
@@ -296,7 +297,7 @@ class BandMaskNet(nn.Module):
         half = mixture.new_tensor([[0.5, 0.5], [0.5, -0.5]])
         spec = stft(half @ mixture, n_fft=N_FFT, hop_length=HOP_LENGTH, pad_mode="constant")
         spec = spec.transpose(-1, -2)  # frames x bins: the layout of the bands' matrix product
-        masks = self.masks(spec.abs().square() @ self.bin_sums)
+        masks = self.masks(spec.abs().square() @ self.bin_sums.to(spec.real.dtype))
         stems = (spec[:, None] * masks[..., self.bands_of_bins]).transpose(-1, -2)
         middle, side = istft(stems, n_fft=N_FFT, hop_length=HOP_LENGTH, length=length).unbind(2)
-        return torch.stack((middle + side, middle - side), 2)
+        return torch.stack((middle + side, middle - side), 2).to(mixture.dtype)

@@ -21,7 +21,7 @@ from unweave.models.settings import (
     spelled_out,
 )
 from unweave.models.spectrogram_nets import SpectrogramNetLSTM
-from unweave.transforms.stft import istft, stft
+from unweave.transforms.stftlayer import STFT
 
 
 @spelled_out(HybridWords)
@@ -76,6 +76,8 @@ class HybridNet(nn.Module):
         NetSettings.of(HybridWords, options)
         self.n_fft = positive_int("n_fft", n_fft)
         self.hop_length = positive_int("hop_length", hop_length)
+        # As a layer its plan is made here, once, and not while the network is traced
+        self.transform = STFT(n_fft=n_fft, hop_length=hop_length, pad_mode="constant")
         self.num_channels = num_channels
         bins = n_fft // 2 + 1
         self.spectral = SpectrogramNetLSTM(
@@ -94,16 +96,10 @@ class HybridNet(nn.Module):
             Samples of the source.
         """
         check_map(x, "batch, channels, time", self.num_channels, -1)
-        spec = self._spectrum(x)
+        spec = self.transform(x)
         magnitude = spec.abs().to(x.dtype)
         masked = self.spectral(magnitude) * spec
-        drawn = self._spectrum(self.temporal(x))
+        drawn = self.transform(self.temporal(x))
         joined = drawn + torch.sigmoid(self.trust) * (masked - drawn)
-        estimate: Tensor = istft(
-            joined, n_fft=self.n_fft, hop_length=self.hop_length, length=x.shape[-1]
-        )
+        estimate: Tensor = self.transform.inverse(joined, length=x.shape[-1])
         return estimate.to(x.dtype)
-
-    def _spectrum(self, x: Tensor) -> Tensor:
-        made: Tensor = stft(x, n_fft=self.n_fft, hop_length=self.hop_length, pad_mode="constant")
-        return made
