@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from unweave.audio import read, write
-from unweave.datasets import AudioFolder
+from unweave.datasets import AudioFolder, standard_augmentation
 from unweave.datasets.cutting import Cutter
 
 RATE = 44_100
@@ -45,11 +45,11 @@ def plain(folder: Path, extension: str, start: int, length: int, mono: bool) -> 
     """Read an excerpt as one does without a cache."""
     stems = []
     for name in STEMS:
-        audio, _ = soundfile.read(
-            folder / f"{name}.{extension}", frames=length, start=start, dtype="float32"
-        )
-        stems.append(audio.mean(1, keepdims=True).T if mono else audio.T)
-    signals = torch.from_numpy(np.stack(stems))
+        path = folder / f"{name}.{extension}"
+        audio, _ = soundfile.read(path, frames=length, start=start, dtype="float32")
+        signal = torch.from_numpy(audio.T)
+        stems.append(signal.mean(0, keepdim=True) if mono else signal)
+    signals = torch.stack(stems)
     return signals.sum(0), signals[:1]
 
 
@@ -91,6 +91,28 @@ def compare(folder: Path, extension: str, options: argparse.Namespace, mono: boo
     )
 
 
+def draws(root: Path, options: argparse.Namespace) -> None:
+    """Time whole draws: choosing places, other songs' stems, augmentation."""
+    augment = standard_augmentation(RATE)
+    words = {"sample_length": options.seconds, "cache_dir": root.parent / "cache"}
+    print("\ndrawn by AudioFolder, four stereo stems, all of them targets")
+    for name, more in (
+        ("aligned", {}),
+        ("remix", {"remix": 1.0}),
+        ("remix and standard_augmentation", {"remix": 1.0, "augment": augment}),
+    ):
+        folder = AudioFolder(root, STEMS, **words, **more)
+        numbers = range(options.excerpts)
+
+        def draw(folder: AudioFolder = folder, numbers: range = numbers) -> None:
+            for index in numbers:
+                folder.excerpt(index)
+
+        draw()
+        rate = options.excerpts / median(timed(draw) for _ in range(options.rounds))
+        print(f"{name:<33}{rate:8.0f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3)
@@ -105,6 +127,7 @@ def main() -> None:
             make(folder, extension)
             for mono in (False, True):
                 compare(folder, extension, options, mono)
+        draws(Path(scratch) / "wav", options)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def make_noise(seed: int, seconds: float = 2.0, channels: int = 2, level: float 
     made = torch.randn(
         channels, round(seconds * RATE), generator=torch.Generator().manual_seed(seed)
     )
-    return (made * level * 32768).round().clamp(-32768, 32767) / 32768
+    return (made * level * 32768).round().clamp(-32768, 32767) / 32768 + 0.0  # no -0.0
 
 
 def write_one(

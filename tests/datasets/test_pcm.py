@@ -4,6 +4,7 @@ import errno
 import json
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,23 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, noise, cache, monkeypatch):
     with pytest.raises(DatasetError, match=r"cannot keep 'a\.wav' .*No space left.*cache_dir"):
         decode(tmp_path / "a.wav", cache)
     assert not list(cache.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of processes")
+@pytest.mark.parametrize("room", [0, 10_000])
+def test_a_write_that_the_system_refuses_leaves_nothing_behind(tmp_path, noise, cache, room):
+    import resource
+
+    write(tmp_path / "a.wav", noise(0), RATE, subtype="PCM_16")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(DatasetError, match=r"cannot keep 'a\.wav' .*too large.*cache_dir"):
+            decode(tmp_path / "a.wav", cache)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(cache.iterdir())
+    assert np.array_equal(floats(decode(tmp_path / "a.wav", cache)), noise(0))
 
 
 def test_a_cache_folder_that_cannot_be(tmp_path, noise):

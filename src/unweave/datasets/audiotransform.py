@@ -21,6 +21,7 @@ class AudioTransform:
         sample_rate: Of the audio, in Hz.
         device: Where the work is done, such as "cpu" or "cuda"; what is given is moved there. None
             works where the data are.
+        n_mels: Bands of mel spectrograms; 128 are too many for frames below 1024 samples.
         channels_last: Whether channels are the last axis of audio and spectrograms, which then are
             (batch, time, channels) and (batch, freq, frames, channels).
 
@@ -44,6 +45,7 @@ class AudioTransform:
         sample_rate: int = 44100,
         device: str | torch.device | None = None,
         *,
+        n_mels: int = 128,
         channels_last: bool = False,
     ) -> None:
         self.num_fft = positive_int("num_fft", num_fft)
@@ -56,6 +58,7 @@ class AudioTransform:
             )
         self.sample_rate = positive_int("sample_rate", sample_rate)
         self.device = None if device is None else torch.device(device)
+        self.n_mels = positive_int("n_mels", n_mels)
         self.channels_last = channels_last
 
     def to_spectrogram(self, audio: Tensor, use_padding: bool = True) -> Tensor:
@@ -118,7 +121,7 @@ class AudioTransform:
         return self._last(audio, axes=2)
 
     def to_mel_scale(self, spectrogram: Tensor, to_db: bool = True) -> Tensor:
-        """Sum the energies of a spectrogram in 128 bands, even on the mel scale of pitch.
+        """Sum the energies of a spectrogram in bands, even on the mel scale of pitch.
 
         Args:
             spectrogram: Magnitudes, or the complex spectrogram.
@@ -133,7 +136,7 @@ class AudioTransform:
 
         Shape:
             spectrogram: (..., channels, freq, frames)
-            returns: (..., channels, 128, frames)
+            returns: (..., channels, n_mels, frames)
 
         Example:
             >>> AudioTransform(512, 128, 512, 16000).to_mel_scale(torch.rand(1, 257, 9)).shape
@@ -146,7 +149,7 @@ class AudioTransform:
                 f"spectrogram of shape {tuple(spectrogram.shape)} has {spec.shape[-2]} frequencies,"
                 f" not the num_fft // 2 + 1 = {bins} of num_fft={self.num_fft}"
             )
-        bank = mel_filter_bank(sample_rate=self.sample_rate, n_fft=self.num_fft)
+        bank = mel_filter_bank(sample_rate=self.sample_rate, n_fft=self.num_fft, n_mels=self.n_mels)
         power = spec.abs().square()
         mel = bank.to(power) @ power
         return self._last(power_to_db(mel) if to_db else mel, axes=3)
@@ -163,7 +166,7 @@ class AudioTransform:
 
         Shape:
             audio: (..., channels, time)
-            returns: (..., channels, 128, frames)
+            returns: (..., channels, n_mels, frames)
 
         Example:
             >>> transform = AudioTransform(1024, 768, 1024, channels_last=True)

@@ -84,7 +84,7 @@ def look_ahead_gain(level: Tensor, reach: int) -> Tensor:
     """
     around = _slide_max(level, reach)
     gain = (1 + around**_KNEE) ** (-1 / _KNEE)
-    return _slide_mean(gain, reach)
+    return _slide_mean(gain, reach).clamp(max=1)  # rounding may leave a hair above
 
 
 def _slide_max(x: Tensor, reach: int) -> Tensor:

@@ -23,6 +23,7 @@ from unweave.errors import ParameterError
 _EDGE = 1024  # samples over which the mirrored ends are faded out
 _LARGEST = 1 << 24
 _PRIMES = (2, 3, 5, 7, 11)
+_CHOICES = 5
 
 
 class Repitch(Augmentation):
@@ -85,7 +86,7 @@ def play(audio: Tensor, pace: float, length: int) -> Tensor:
     Args:
         audio: Real signals.
         pace: Samples of `audio` for each sample of the result, at most time / length; it is met to
-            within some 5 cents, from below, where lengths of fast Fourier transforms allow.
+            within a few cents, from below, where lengths of fast Fourier transforms allow.
         length: Samples wanted.
 
     Returns:
@@ -103,14 +104,22 @@ def play(audio: Tensor, pace: float, length: int) -> Tensor:
     fade = fade.square()
     before = used[..., 1 : edge + 1].flip(-1) * fade.flip(0)
     after = used[..., -edge - 1 : -1].flip(-1) * fade
-    size = smooth(used.shape[-1] + 2 * edge)
+    size, other = _lengths(used.shape[-1] + 2 * edge, pace)
     gap = used.new_zeros(*used.shape[:-1], size - used.shape[-1] - 2 * edge)
     # the circle is cut open at the first sample: what comes before it stands at the end
     circle = torch.cat([used, after, gap, before], -1)
-    other = smooth(math.ceil(size / pace))
     spectrum: Tensor = torch.fft.rfft(circle)[..., : (other + 1) // 2] * (other / size)
     played: Tensor = torch.fft.irfft(spectrum, other)
     return played[..., :length]
+
+
+def _lengths(least: int, pace: float) -> tuple[int, int]:
+    """Choose lengths of fast transforms whose ratio is next below the pace."""
+    sizes = [smooth(least)]
+    while len(sizes) < _CHOICES:
+        sizes.append(smooth(sizes[-1] + 1))
+    pairs = [(size, smooth(math.ceil(size / pace))) for size in sizes]
+    return max(pairs, key=lambda pair: pair[0] / pair[1])
 
 
 def smooth(size: int) -> int:
