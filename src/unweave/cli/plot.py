@@ -179,14 +179,9 @@ def _folder(folder: Path) -> dict[str, Path]:
 
 def _read(files: dict[str, Path], span: Span) -> dict[str, tuple[Any, int]]:
     from unweave.audio import read
-    from unweave.errors import AudioFileError
 
     start, duration = span
-    sounds = {name: read(path, start=start, duration=duration) for name, path in files.items()}
-    for name, (sound, _) in sounds.items():
-        if not sound.shape[-1]:
-            raise AudioFileError(f"{str(files[name])!r} holds no sound after {start:g} s")
-    return sounds
+    return {name: read(path, start=start, duration=duration) for name, path in files.items()}
 
 
 def _rate(audio: dict[str, tuple[Any, int]]) -> int:
