@@ -143,6 +143,20 @@ def test_axes_dtypes_and_blocks(monkeypatch, work, dtype):
     assert all((x == 0).all() for x in silent)
 
 
+@pytest.mark.parametrize("work", [(repet, {"period": 7}), (repet_sim, {"min_distance": 5})])
+def test_the_lowest_bins_are_background(work):
+    function, options = work
+    S = sum(song(2))
+    found = function(S, background_bins=3, **options)
+    every = function(S, **options)
+    np.testing.assert_array_equal(found.background[:, :3], S[:, :3])
+    assert (found.foreground[:, :3] == 0).all()
+    for some, whole in zip(found, every, strict=True):
+        np.testing.assert_array_equal(some[:, 3:], whole[:, 3:])
+    with pytest.raises(ParameterError, match="background_bins=-1"):
+        function(S, background_bins=-1, **options)
+
+
 def test_errors_say_what_is_wrong():
     S = torch.rand(4, 20)
     for bad in (S[0], S.long(), S[:, :0]):

@@ -56,7 +56,7 @@ def solve_frames(
         hull: c, or 0 for a cone.
     """
     atoms, every = b.shape[1], len(Q)
-    L, rows = np.zeros((every, every)), np.zeros((3, every))
+    work = np.zeros((every + 3, every))  # the Cholesky factor, and three rows for its solutions
     passive, free = np.zeros(every, np.int64), np.zeros(every, np.bool_)
     weights, products = np.zeros(every), np.zeros(every)
     for frame in range(span[0], span[1]):
@@ -73,12 +73,10 @@ def solve_frames(
                 break
             free[found] = False
             passive[count] = found
-            if not _factor(Q, L, passive, factored, count + 1):
+            if not _factor(Q, work, passive, factored, count + 1):
                 factored = 0  # the atom stays out of this frame
                 continue
-            count, shift = _descend(
-                Q, products, weights, passive, count + 1, L, rows, every > atoms
-            )
+            count, shift = _descend(Q, products, weights, passive, count + 1, work, every > atoms)
             factored = max(count, 0)
             count = abs(count)
             for i in range(every):
@@ -143,7 +141,7 @@ def _factor(Q: Array, L: Array, passive: Array, first: int, count: int) -> bool:
 
 @_kernel
 def _descend(
-    Q: Array, b: Array, h: Array, passive: Array, count: int, L: Array, rows: Array, hull: bool
+    Q: Array, b: Array, h: Array, passive: Array, count: int, work: Array, hull: bool
 ) -> tuple[int, float]:
     """Solve for the passive weights; atoms whose weights would be negative leave, one by one.
 
@@ -151,8 +149,8 @@ def _descend(
         The number of passive atoms, negative if the factor is of no more use, and the multiplier.
     """
     while True:
-        shift = _solve(b, passive, count, L, rows, hull)
-        z = rows[2]
+        shift = _solve(b, passive, count, work, hull)
+        z = work[-1]
         step, leaving = 1.0, -1
         for i in range(count):
             if z[i] <= 0:
@@ -171,14 +169,14 @@ def _descend(
         count -= 1
         for i in range(leaving, count):
             passive[i] = passive[i + 1]
-        if count == 0 or not _factor(Q, L, passive, leaving, count):
+        if count == 0 or not _factor(Q, work, passive, leaving, count):
             return -count, shift
 
 
 @_kernel
-def _solve(b: Array, passive: Array, count: int, L: Array, rows: Array, hull: bool) -> float:
+def _solve(b: Array, passive: Array, count: int, L: Array, hull: bool) -> float:
     """Write the weights that solve the system into the last row; give the multiplier of the sum."""
-    u, v, z = rows[0], rows[1], rows[2]
+    u, v, z = L[-3], L[-2], L[-1]
     ones, both = 0.0, 0.0
     for i in range(count):
         first, second = 1.0, b[passive[i]]

@@ -93,6 +93,7 @@ def repet(
     S: Tensor,
     *,
     period: int | tuple[int, int],
+    background_bins: int = 0,
     margin: float | tuple[float, float] = 1.0,
     power: float = 2.0,
 ) -> Repetition:
@@ -106,6 +107,8 @@ def repet(
         period: Of the repetition, in frames; or the pair of the shortest and the longest to seek,
             where the largest value of the beat spectrum is taken. At least two periods, for a
             useful median at least three, should be in the spectrogram.
+        background_bins: How many of the lowest bins are all background: those below 100 Hz, where
+            nobody sings, spare the bass much damage.
         margin: How many times the model of the background must exceed that of the foreground for
             its mask to be one half, and the other way round; see `hpss`.
         power: Exponent of the models whose shares are the masks.
@@ -130,6 +133,7 @@ def repet(
     magnitude = _magnitude(S)
     frames, channels = magnitude.shape[-1], _channels(magnitude)
     shortest, longest = _period(period, frames)
+    low = _bins(background_bins)
     items = magnitude.reshape(-1, channels, *magnitude.shape[-2:])
     spectra = beat_spectrum(magnitude.detach()).reshape(-1, frames)
     out = fresh(S, *S.shape), fresh(S, *S.shape)
@@ -144,7 +148,7 @@ def repet(
             done = _masked(whole[part], items[part], model, margins, power)
             for target, value in zip(targets, done, strict=True):
                 target[part] = value
-    return Repetition(*out)
+    return _with_low_bins(S, Repetition(*out), low)
 
 
 @array_function
@@ -153,6 +157,7 @@ def repet_sim(
     *,
     min_distance: int,
     n_neighbors: int | None = None,
+    background_bins: int = 0,
     margin: float | tuple[float, float] = 1.0,
     power: float = 2.0,
 ) -> Repetition:
@@ -169,6 +174,8 @@ def repet_sim(
             frames.
         n_neighbors: How many similar frames the median is over; by default twice the root of their
             number, as in librosa.
+        background_bins: How many of the lowest bins are all background: those below 100 Hz, where
+            nobody sings, spare the bass much damage.
         margin: How many times the model of the background must exceed that of the foreground for
             its mask to be one half, and the other way round; see `hpss`.
         power: Exponent of the models whose shares are the masks.
@@ -193,6 +200,7 @@ def repet_sim(
     margins = check_margins(margin)
     magnitude = _magnitude(S)
     frames, channels = magnitude.shape[-1], _channels(magnitude)
+    low = _bins(background_bins)
     count = _neighbors(frames, positive_int("min_distance", min_distance), n_neighbors)
     items = magnitude.reshape(-1, channels * magnitude.shape[-2], frames)
     out = fresh(S, *S.shape), fresh(S, *S.shape)
@@ -209,7 +217,15 @@ def repet_sim(
             done = _masked(whole[item, :, part], rows[:, part], model, margins, power)
             for target, value in zip(targets, done, strict=True):
                 target[item, :, part] = value
-    return Repetition(*out)
+    return _with_low_bins(S, Repetition(*out), low)
+
+
+def _with_low_bins(S: Tensor, parts: Repetition, count: int) -> Repetition:
+    """Give the lowest bins to the background."""
+    low = (..., slice(0, count), slice(None))
+    parts.background[low] = S[low]
+    parts.foreground[low] = 0
+    return parts
 
 
 def _magnitude(S: Tensor) -> Tensor:
@@ -229,6 +245,10 @@ def _magnitude(S: Tensor) -> Tensor:
 
 def _channels(magnitude: Tensor) -> int:
     return 1 if magnitude.ndim == 2 else magnitude.shape[-3]
+
+
+def _bins(count: int) -> int:
+    return positive_int("background_bins", count) if count != 0 else 0
 
 
 def _period(period: int | tuple[int, int], frames: int) -> tuple[int, int]:
