@@ -97,6 +97,8 @@ def test_other_optimisers(model, music, optimizer):
         {"max_grad_norm": 0, "ema_decay": 0},
         {"criterion": "spectral_l1", "stft_weight": 0.1},
         {"criterion": "component_loss"},
+        {"repitch": 1.0, "equalizer": 1.0, "limiter": 1.0, "num_channels": 2},
+        {"augment": False},
         {"validation_split": 0},
         {"tensorboard": False, "save_audio": False},
         {"num_workers": 2, "max_epochs": 2},
@@ -246,3 +248,17 @@ def test_the_first_process_writes(monkeypatch):
             assert not first_process()
             patch.setitem(os.environ, name, "0")
             assert first_process()
+
+
+def test_augmentations_are_those_asked_for(model):
+    from unweave.training.data import augmentation_of
+
+    kinds = [type(each).__name__ for each in augmentation_of(load_config(model())).augmentations]
+    assert kinds == ["Gain", "Polarity"]  # in mono there are no sides to swap
+    wanted = {"num_channels": 2, "repitch": 0.1, "limiter": 0.1, "polarity": 0}
+    config = load_config(model(name="more", **wanted))
+    made = augmentation_of(config)
+    kinds = [type(each).__name__ for each in made.augmentations]
+    assert kinds == ["Repitch", "Gain", "ChannelSwap", "Limiter"]
+    none = {"gain_range": (1, 1), "channel_swap": 0, "polarity": 0}
+    assert augmentation_of(load_config(model(name="none", **none))) is None

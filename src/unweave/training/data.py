@@ -15,8 +15,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from unweave.datasets import AudioFolder
+from unweave.datasets import (
+    AudioFolder,
+    ChannelSwap,
+    Compose,
+    Equaliser,
+    Gain,
+    Limiter,
+    Polarity,
+    Repitch,
+)
 from unweave.datasets.drawing import Signals
+from unweave.datasets.options import Augment
 from unweave.datasets.pcm import Decoded
 from unweave.errors import DatasetError
 from unweave.training.config import Config
@@ -117,6 +127,29 @@ class Batches:
         self._loader = None
 
 
+def augmentation_of(config: Config) -> Compose | None:
+    """Give the changes of stems that a configuration asks for.
+
+    Args:
+        config: `dataset_params` are taken from it.
+
+    Returns:
+        One after the other, those left out whose probability is 0; None if there are none.
+    """
+    data = config.dataset_params
+    low, high = data.gain_range
+    stages: list[tuple[float, Augment]] = [
+        (data.repitch, Repitch(data.repitch_semitones, p=data.repitch)),
+        (float(low != 1 or high != 1), Gain(low, high)),
+        (data.channel_swap * (data.num_channels > 1), ChannelSwap(data.channel_swap)),
+        (data.polarity, Polarity(data.polarity)),
+        (data.equalizer, Equaliser(data.sample_rate, p=data.equalizer)),
+        (data.limiter, Limiter(data.sample_rate, p=data.limiter)),
+    ]
+    wanted = [stage for probability, stage in stages if probability]
+    return Compose(*wanted) if wanted else None
+
+
 class Data:
     """What a model is trained and validated on.
 
@@ -138,9 +171,9 @@ class Data:
         self._config = config
         data = config.dataset_params
         path = Path(data.dataset_path or "")
-        more: dict[str, Any] = {"augment": None, "remix": 0.0}
+        more: dict[str, Any] = {}
         if data.augment:
-            more["remix"] = data.random_mixing
+            more = {"augment": augmentation_of(config), "remix": data.random_mixing}
         self.train = self._folder(path, "train", progress, **more)
         self.validation = self._validation(path, progress)
         for folder in (self.train, self.validation):
