@@ -210,3 +210,15 @@ def test_progress_is_told(tmp_path, noise, cache):
         [part, part], progress=lambda *now: told.append(now)
     )
     assert told == [(1, 1)]
+
+
+def test_unfinished_files_of_killed_processes_are_removed_the_next_day(tmp_path, noise, cache):
+    write(tmp_path / "a.wav", noise(0), RATE)
+    cache.mkdir()
+    old, young = cache / ".key.part-1.pcm", cache / ".key.part-2.pcm"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    decode(tmp_path / "a.wav", cache)
+    assert not old.exists()
+    assert young.exists()

@@ -17,6 +17,7 @@ Ints = npt.NDArray[np.int64]
 _BELOW_OWN = 10 ** (-35 / 20)
 _BELOW_TRACK = 10 ** (-60 / 20)
 _LOUD = 95  # percentile: single loud seconds do not set the scale
+_ALL = -1  # in place of a source: all tracks
 _LEAST = 1e-4  # -80 dB of full scale, the noise of 16 bits, is never taken for sound
 
 
@@ -105,6 +106,7 @@ class Places:
         self._frames = np.array([track.frames for track in tracks], np.int64)
         self._rate, self._targets = sample_rate, targets
         self._whole = np.arange(len(tracks))
+        self._ends: dict[tuple[int, int], Ints] = {}
         self._having = [
             np.flatnonzero([source in track.stems for track in tracks]) for source in sources
         ]
@@ -122,7 +124,7 @@ class Places:
         target = int(rng.integers(self._targets))
         if lively and len(self._active[target]):
             return self._sounding(rng, target, length)
-        return self._anywhere(rng, self._whole, length)
+        return self._anywhere(rng, _ALL, length)
 
     def alone(self, rng: np.random.Generator, source: int, length: int, active: float) -> Place:
         """Draw a place for one stem.
@@ -137,7 +139,7 @@ class Places:
             return self._sounding(rng, source, length)
         if not len(self._having[source]):
             return Place(0, 0)  # no track has it: silence, as in the first
-        return self._anywhere(rng, self._having[source], length)
+        return self._anywhere(rng, source, length)
 
     def many(self, rng: np.random.Generator, length: int, count: int) -> tuple[Ints, Ints]:
         """Draw many places at once, each where a target sounds.
@@ -176,9 +178,13 @@ class Places:
         # where the track is shorter than the excerpt, only its beginning is left
         return low, np.maximum(low, np.minimum(middle, frames - length))
 
-    def _anywhere(self, rng: np.random.Generator, among: Ints, length: int) -> Place:
-        """Draw from all moments of all tracks alike."""
-        ends = np.cumsum(np.maximum(self._frames[among] - length, 0) + 1)
+    def _anywhere(self, rng: np.random.Generator, source: int, length: int) -> Place:
+        """Draw from all moments of all tracks that have the source alike."""
+        among = self._whole if source == _ALL else self._having[source]
+        ends = self._ends.get((source, length))
+        if ends is None:
+            ends = np.cumsum(np.maximum(self._frames[among] - length, 0) + 1)
+            self._ends[source, length] = ends
         moment = int(rng.integers(ends[-1]))
         index = int(np.searchsorted(ends, moment, side="right"))
         return Place(int(among[index]), moment - int(ends[index - 1] if index else 0))

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,15 +24,17 @@ import platformdirs
 
 from unweave.audio import AudioReader, Resampler
 from unweave.audio._partfile import PartFile
+from unweave.datasets.passes import rank_and_world
 from unweave.datasets.tracks import AudioPart
 from unweave.errors import AudioFileError, DatasetError
 
 VERSION = 1
 _BLOCK = 1 << 18  # samples of a channel that are decoded at a time
-_IN_MEMORY = 1 << 28  # bytes of a decoded signal that wait in memory rather than on disk
+_IN_MEMORY = 1 << 27  # bytes of a decoded signal that wait in memory rather than on disk
 _FULL_SCALE = 32768
 _LARGEST = 32767
 _THREADS = 4
+_ABANDONED = 86_400.0  # seconds after which an unfinished file is nobody's
 
 Progress = Callable[[int, int], None]
 
@@ -120,7 +123,8 @@ class PcmCache:
             DatasetError: A file is damaged, has other channels, or the disk is full.
         """
         wanted = list(dict.fromkeys(parts))
-        turn = hash((os.getpid(), os.environ.get("RANK"))) % max(1, len(wanted))
+        rank, world = rank_and_world() or (hash(os.getpid()) % 97, 97)
+        turn = len(wanted) * rank // world
         order = wanted[turn:] + wanted[:turn]
         self._make_folder()
         ready: dict[AudioPart, Decoded] = {}
@@ -138,6 +142,11 @@ class PcmCache:
     def _make_folder(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for left in self.folder.glob(".*.part-*"):  # of processes that were killed
+                if left.stat().st_mtime < time.time() - _ABANDONED:
+                    left.unlink(missing_ok=True)
+        except FileNotFoundError:
+            return  # another process was quicker
         except OSError as error:
             raise DatasetError(
                 f"cannot make the cache folder {str(self.folder)!r}: {error.strerror}; "
