@@ -1,7 +1,8 @@
 """Powers of a sound on the rows and columns of a picture, whatever the length of the sound.
 
-A picture has some hundred rows and columns and a song has a hundred thousand frames, so powers are
-averaged where they share a pixel, block by block: nothing of the size of the spectrogram is held.
+A picture has some hundred rows and columns and a song has a hundred thousand frames, so frames
+that share a column are averaged, and of bins that share a row the largest is taken, block by block:
+nothing of the size of the spectrogram is held.
 """
 
 from __future__ import annotations
@@ -59,13 +60,15 @@ class Rows:
         scale: Of the axis: mel, log or linear.
         low: Frequency of the lower edge in hertz.
         high: Frequency of the upper edge in hertz.
-        weights: What each bin adds to each row, of shape (rows, freq); a row sums to one.
+        weights: What each bin adds to the average of each row, of shape (rows, freq).
+        places: The row of each bin that lies on the axis, the last ones.
     """
 
     scale: str
     low: float
     high: float
     weights: Tensor
+    places: Tensor
 
     @classmethod
     def of(cls, scale: str, bins: int, sample_rate: float) -> Rows:
@@ -94,11 +97,31 @@ class Rows:
         reach = width.clamp(min=spacing)[:, None]
         frequencies = torch.arange(bins, dtype=torch.float64) * spacing
         weights = (1 - (centres[:, None] - frequencies).abs() / reach).clamp(min=0)
-        return cls(scale, low, high, (weights / weights.sum(1, keepdim=True)).float())
+        weights = (weights / weights.sum(1, keepdim=True)).float()
+        places = torch.bucketize(frequencies[frequencies >= low], edges[1:-1])
+        return cls(scale, low, high, weights, places)
+
+    def averages(self, values: Tensor) -> Tensor:
+        """Give the averages of rows, or what lies between two bins.
+
+        Args:
+            values: Shape (freq, columns).
+        """
+        return self.weights @ values
+
+    def peaks(self, values: Tensor) -> Tensor:
+        """Give the largest of each row, so that a tone is as bright where many bins share a row.
+
+        Args:
+            values: Shape (freq, columns).
+        """
+        inside = values[len(values) - len(self.places) :]
+        index = self.places[:, None].expand(-1, values.shape[1])
+        return self.averages(values).scatter_reduce(0, index, inside, "amax")
 
 
 def of_audio(audio: Tensor, rows: Rows, n_fft: int, hop_length: int) -> Tensor:
-    """Give the powers of audio on a picture, averaged over its channels.
+    """Give the powers of audio on a picture, averaged over its channels and over columns.
 
     Args:
         audio: Shape (channels, time).
@@ -149,7 +172,7 @@ def of_spectrogram(magnitude: Tensor, rows: Rows) -> Tensor:
 
 def _pooled(magnitude: Tensor, rows: Rows, together: int) -> Tensor:
     power = magnitude.float().square().mean(0)
-    return rows.weights @ columns_of(power, together)
+    return rows.peaks(columns_of(power, together))
 
 
 def columns_of(values: Tensor, together: int) -> Tensor:

@@ -42,8 +42,8 @@ def spectrogram(
 ) -> Axes:
     """Draw the level of a sound over time and frequency, in decibels.
 
-    A sine of full scale is at 0 dB. Powers are averaged over the channels, and where several
-    frames or frequencies share a pixel.
+    A sine of full scale is at 0 dB. Powers are averaged over the channels and where several frames
+    share a pixel; where several frequencies do, the largest is shown.
 
     Args:
         x: Audio, or its spectrogram: complex, or magnitudes that have their axis of channels.
@@ -267,7 +267,7 @@ def mask(
     hop = positive_int("hop_length", hop_length or max(1, (share.shape[0] - 1) // 2))
     rows = Rows.of(scale, len(share), sample_rate)
     seconds = share.shape[-1] * hop / sample_rate
-    shown = rows.weights @ columns_of(share, -(-share.shape[-1] // COLUMNS))
+    shown = rows.averages(columns_of(share, -(-share.shape[-1] // COLUMNS)))
     own = ax is None
     ax = new_axes() if ax is None else ax
     image = _image(ax, shown, rows, seconds, {"cmap": "viridis", "vmin": 0.0, "vmax": 1.0})
