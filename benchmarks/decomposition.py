@@ -3,9 +3,10 @@
 The material is the bundled song: 16 s at 22.05 kHz (2049 x 345 bins and frames), and the whole song
 repeated at other speeds to three minutes at 44.1 kHz (2049 x 7752); float32. Methods start from the
 same random factors and stop where they first are within 1 % of the worse of the two ends: that of
-the peer after its most steps, and ours. (Ends are minima up to a few percent apart.) Times are
-milliseconds of the process in one thread, the methods taking turns; `--wall` gives wall time in all
-threads. Compiling, once per machine, is not counted. Megabytes are the peak of a process over its
+the peer after its most steps, and ours. (Ends are minima up to a few percent apart.) Of unweave's
+steps those over some of the frames, with which long spectrograms begin, are not counted, but timed.
+"A step" compares plain updates. Times are milliseconds of the process in one thread, the methods
+taking turns; `--wall` gives wall time in all threads. Compiling, once per machine, is not counted. Megabytes are the peak of a process over its
 inputs, each method in one of its own.
 
 The tables separable, hpss, repet and matching compare with textbook forms in NumPy (SNPA by a fast
@@ -30,6 +31,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that spin cost more than they bring
 if "--wall" not in sys.argv:
@@ -51,6 +53,16 @@ from unweave.transforms import stft
 SONG = Path(__file__).parents[1] / "examples" / "song" / "mixture.ogg"
 SPEEDS = (1.0, 1.06, 0.94, 1.12, 0.89, 1.03, 0.97, 1.19)
 Matrix = np.ndarray
+
+
+class Start(NamedTuple):
+    """Random factors, and the seed from which `nmf` draws the same."""
+
+    W: Matrix
+    H: Matrix
+    seed: int = 0
+
+
 Factors = tuple[Matrix, Matrix]
 
 
@@ -74,12 +86,10 @@ def clock() -> float:
     return time.perf_counter() if "--wall" in sys.argv else time.process_time()
 
 
-def random_start(V: Matrix, count: int, seed: int) -> Factors:
-    draw = np.random.default_rng(seed)
-    level = np.sqrt(V.mean() / count)
-    shapes = ((len(V), count), (count, V.shape[1]))
-    W, H = (level * np.abs(draw.standard_normal(shape)).astype("float32") for shape in shapes)
-    return W, H
+def random_start(V: Matrix, count: int, seed: int) -> Start:
+    draw = torch.Generator().manual_seed(seed)
+    W, H = initial(torch.from_numpy(V), count, "random", draw)
+    return Start(W.numpy(), H.numpy(), seed)
 
 
 def distance(V: Matrix, factors: Factors, beta: float) -> float:
@@ -96,20 +106,28 @@ def distance(V: Matrix, factors: Factors, beta: float) -> float:
     return total
 
 
-Method = Callable[[Matrix, Factors, float, int], Factors]
+Method = Callable[[Matrix, Start, float, int], Factors]
 
 
-def unweave(V: Matrix, start: Factors, beta: float, steps: int) -> Factors:
-    W, H = start
-    found = nmf(V, W.shape[1], beta=beta, W=W, H=H, n_iter=steps, tol=0)
+def unweave(
+    V: Matrix, start: Start, beta: float, steps: int, every: int = 10, solver: str = "auto"
+) -> Factors:
+    draw = torch.Generator().manual_seed(start.seed)
+    options = {"n_iter": steps, "tol": 0, "check_every": every, "solver": solver}
+    found = nmf(V, start.W.shape[1], beta=beta, init="random", generator=draw, **options)
     return found.W, found.H
 
 
-def sklearn(V: Matrix, start: Factors, beta: float, steps: int) -> Factors:
+def plain(V: Matrix, start: Start, beta: float, steps: int) -> Factors:
+    """Textbook updates, without the objective, as the peers make them."""
+    return unweave(V, start, beta, steps, every=1000, solver="hals" if beta == 2 else "mu")
+
+
+def sklearn(V: Matrix, start: Start, beta: float, steps: int) -> Factors:
     """'cd' for squared errors, 'mu' for Kullback-Leibler."""
     from sklearn.decomposition import non_negative_factorization
 
-    W, H = (x.copy() for x in start)
+    W, H = start.W.copy(), start.H.copy()
     kind = {"solver": "cd"} if beta == 2 else {"solver": "mu", "beta_loss": "kullback-leibler"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it has not converged
@@ -119,28 +137,28 @@ def sklearn(V: Matrix, start: Factors, beta: float, steps: int) -> Factors:
     return W, H
 
 
-def torchnmf(V: Matrix, start: Factors, beta: float, steps: int) -> Factors:
+def torchnmf(V: Matrix, start: Start, beta: float, steps: int) -> Factors:
     """Its module holds the transposes: V.T = H.T @ W.T."""
     from torchnmf.nmf import NMF
 
-    W, H = start
-    model = NMF(W=torch.from_numpy(W.copy()), H=torch.from_numpy(H.T.copy()))
+    model = NMF(W=torch.from_numpy(start.W.copy()), H=torch.from_numpy(start.H.T.copy()))
     model.fit(torch.from_numpy(V).T, beta=beta, tol=-1, max_iter=steps)
     return model.W.detach().numpy(), model.H.detach().numpy().T
 
 
-def trace(method: Method, V: Matrix, start: Factors, beta: float, most: int) -> list[float]:
+def trace(method: Method, V: Matrix, start: Start, beta: float, most: int) -> list[float]:
     """The objective after one, two, ... chunks of five steps of a method without memory."""
-    values, factors = [], start
+    values, factors = [], start[:2]
     for _ in range(most // 5):
-        factors = method(V, factors, beta, 5)
+        factors = method(V, Start(*factors), beta, 5)
         values.append(distance(V, factors, beta))
     return values
 
 
-def own_trace(V: Matrix, start: Factors, beta: float, most: int) -> list[float]:
-    W, H = start
-    found = nmf(V, W.shape[1], beta=beta, W=W, H=H, n_iter=most, tol=0, check_every=1)
+def own_trace(V: Matrix, start: Start, beta: float, most: int) -> list[float]:
+    draw = torch.Generator().manual_seed(start.seed)
+    options = {"n_iter": most, "tol": 0, "check_every": 1}
+    found = nmf(V, start.W.shape[1], beta=beta, init="random", generator=draw, **options)
     return [float(value) for value in found.objective[1:]]
 
 
@@ -148,9 +166,9 @@ def steps_to(values: list[float], level: float, chunk: int = 1) -> int:
     return chunk * (1 + next(i for i, value in enumerate(values) if value <= level))
 
 
-def milliseconds(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def milliseconds(runs: dict[Any, Callable[[], object]], repeats: int) -> dict[Any, float]:
     """Time methods in turns; give medians."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    times: dict[Any, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
             before = clock()
@@ -175,9 +193,10 @@ class Race:
         totals = [self.one(V, random_start(V, self.count, seed)) for seed in range(starts)]
         if starts > 1:
             theirs, ours = (sum(total[name] for total in totals) for name in ("sklearn", "unweave"))
-            print(f"| all {starts} starts | unweave | | | {ours:.0f} | {theirs / ours:.1f} x | |")
+            cells = f"{ours:.0f} | {theirs / ours:.1f} x"
+            print(f"| {self.title}, all {starts} starts | unweave | | {cells} | |")
 
-    def one(self, V: Matrix, start: Factors) -> dict[str, float]:
+    def one(self, V: Matrix, start: Start) -> dict[str, float]:
         theirs = trace(sklearn, V, start, self.beta, self.most)
         ours = own_trace(V, start, self.beta, self.most)
         level = 1.01 * max(theirs[-1], ours[-1])
@@ -188,23 +207,33 @@ class Race:
             for name in methods
         }
         total = milliseconds(runs, self.repeats)
-        few = 4
-        runs = {"torchnmf": lambda: torchnmf(V, start, self.beta, few)}
-        each = milliseconds(runs, self.repeats)["torchnmf"] / few
-        title = f"{V.shape[0]} x {V.shape[1]}, r {self.count}, beta {self.beta:g}"
+        worst = max(theirs[-1], ours[-1])
+        ends = {"sklearn": theirs[-1] / worst, "unweave": ours[-1] / worst}
         for name, value in total.items():
-            end = {"sklearn": theirs, "unweave": ours}[name][-1] / max(theirs[-1], ours[-1])
-            ratio = total["sklearn"] / value
-            cells = (name, steps[name], f"{value / steps[name]:.2f}", f"{value:.0f}")
-            print(
-                f"| {title} |",
-                *(f"{c} |" for c in cells),
-                f"{ratio:.1f} x | {end:.4f} |",
-                flush=True,
-            )
-        per_step = total["unweave"] / steps["unweave"]
-        print(f"| {title} | torchnmf | | {each:.2f} | | {each / per_step:.1f} x a step | |")
+            cells = f"{steps[name]} | {value:.0f} | {total['sklearn'] / value:.1f} x"
+            print(f"| {self.title} | {name} | {cells} | {ends[name]:.4f} |", flush=True)
         return total
+
+    def step(self) -> None:
+        """Compare single steps: the time of six, less that of two."""
+        V = spectrogram(self.size)
+        start = random_start(V, self.count, 0)
+        methods = {"unweave": plain, "sklearn": sklearn, "torchnmf": torchnmf}
+        runs = {
+            (name, n): (lambda method=method, n=n: method(V, start, self.beta, n))
+            for name, method in methods.items()
+            for n in (2, 6)
+        }
+        times = milliseconds(runs, self.repeats + 2)
+        each = {name: (times[name, 6] - times[name, 2]) / 4 for name in methods}
+        for name, value in each.items():
+            ratio = f"{value / each['unweave']:.1f} x"
+            print(f"| {self.title} | {name}, a step | 1 | {value:.2f} | {ratio} | |", flush=True)
+
+    @property
+    def title(self) -> str:
+        frames = spectrogram(self.size).shape[1]
+        return f"2049 x {frames}, r {self.count}, beta {self.beta:g}"
 
 
 RACES = {
@@ -217,8 +246,10 @@ RACES = {
 
 def race(name: str) -> Callable[[argparse.Namespace], None]:
     def run(args: argparse.Namespace) -> None:
-        print("| work | method | steps | ms a step | ms | faster | end, relative |")
-        RACES[name].run(args.starts)
+        print("| work | method | steps | ms | faster | end, relative |")
+        if not args.steps:
+            RACES[name].run(args.starts)
+        RACES[name].step()
 
     return run
 
@@ -314,7 +345,7 @@ def separable(_: argparse.Namespace) -> None:
                 )
 
 
-def versus(title: str, runs: dict[str, Callable[[], object]], repeats: int = 3) -> None:
+def versus(title: str, runs: dict[Any, Callable[[], object]], repeats: int = 3) -> None:
     """Print the times of some methods, and how much faster each is than the first."""
     for run in runs.values():
         run()
@@ -396,6 +427,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=sorted(TABLES), default=list(TABLES))
     parser.add_argument("--starts", type=int, default=1, help="random starts of each race")
+    parser.add_argument("--steps", action="store_true", help="single steps only")
     parser.add_argument("--wall", action="store_true", help="wall time in all threads")
     parser.add_argument("--memory", action="store_true", help="peaks instead of times")
     parser.add_argument("--peak-of", nargs=2, help=argparse.SUPPRESS)

@@ -383,3 +383,22 @@ def test_silence_and_silent_parts_give_no_nan(beta, init):
 def test_what_cannot_be_factorised_is_refused(V, options, message):
     with pytest.raises(ParameterError, match=message):
         nmf(V, **{"n_components": 2, **options})
+
+
+@pytest.mark.parametrize("beta", [2.0, 1.0])
+def test_long_spectrograms_start_with_some_of_their_frames(beta):
+    """Templates found in every fourth frame, or more: after one step it is where others are late."""
+    draw = torch.Generator().manual_seed(0)
+    V = torch.rand(40, 4, generator=draw) ** 4 @ torch.rand(4, 4000, generator=draw) ** 4 + 0.01
+    coarse = nmf(V, 4, beta=beta, n_iter=3, tol=0, check_every=1)
+    plain = nmf(V, 4, beta=beta, solver="hals" if beta == 2 else "mu", n_iter=3, tol=0)
+    assert coarse.objective[-1] < 0.5 * plain.objective[-1]
+    assert bool((coarse.objective.diff() <= 0).all())
+    known = torch.rand(40, 1, generator=draw)
+    found = nmf(V, 4, beta=beta, W=known, n_fixed=1, n_iter=3, tol=0)
+    assert torch.equal(found.W[:, :1], known)
+    # who gives a start, starts there
+    W, H = torch.rand(40, 4, generator=draw), torch.rand(4, 4000, generator=draw)
+    given = nmf(V, 4, beta=beta, W=W, H=H, n_iter=1, tol=0)
+    expected = distance(V.double().numpy(), (W.double() @ H.double()).numpy(), beta)
+    assert float(given.objective[0]) == pytest.approx(float(expected), rel=1e-5)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-# Values of a block: with 2049 bins 192 frames, whose model stays in the processor's second cache
-_BLOCK, _BLOCK_ELSEWHERE = 400_000, 2**24
+# Values of a block: with 2049 bins 128 frames, whose model stays in the processor's second cache
+_BLOCK, _BLOCK_ELSEWHERE = 263_000, 2**24
 _MODEL_FLOOR = 1e-12  # of the mean, added to the model: quotients stay finite where it is zero
 
 

@@ -126,6 +126,12 @@ class Given:
             n_fixed,
         )
 
+    @property
+    def chooses_templates(self) -> bool:
+        """Whether no start is given, but for templates that stay."""
+        some = 0 if self.W is None else self.W.shape[1]
+        return self.H is None and some == self.n_fixed < self.count
+
     def items(self, V: Tensor) -> Iterator[tuple[Tensor, Given]]:
         """Give each spectrogram with its own factors.
 
@@ -155,14 +161,14 @@ class Given:
             W, H = (lifted(W), lifted(H)) if positive else (W, H)
         W_zeros = H_zeros = None
         if self.W is not None:
-            free = W[:, some:]
-            W_zeros = torch.cat([self.W == 0, torch.zeros_like(free, dtype=torch.bool)], 1)
-            W = torch.cat([self.W, free], 1)
+            if not bool(self.W.all()):
+                W_zeros = torch.cat([self.W == 0, W.new_zeros(len(v), self.count - some).bool()], 1)
+            W = torch.cat([self.W, W[:, some:]], 1)
             level = v.mean() / self.W.sum(1).mean().clamp_min(torch.finfo(v.dtype).tiny)
             flat = level.expand(some, v.shape[1])  # as loud as the data on average
             H = flat if H is None else torch.cat([flat, H[some:]])
         if self.H is not None:
-            H, H_zeros = self.H, self.H == 0
+            H, H_zeros = self.H, None if bool(self.H.all()) else self.H == 0
         assert H is not None  # there are components without a template given, or templates given
         return Start(W.contiguous(), H.contiguous(), W_zeros, H_zeros)
 

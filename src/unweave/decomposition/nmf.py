@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from unweave._core.arrays import array_function
 from unweave._core.checks import non_negative, positive_int
+from unweave.decomposition._coarse import Solver, coarse_start
 from unweave.decomposition._given import Given, check_beta, check_spectrogram
 from unweave.decomposition._hals import SWEEPS, hals
 from unweave.decomposition._multiplicative import multiplicative
@@ -17,7 +19,15 @@ from unweave.decomposition._problem import Outcome, Problem, Record
 from unweave.decomposition._starts import INITS
 from unweave.errors import ParameterError
 
-SOLVERS = ("auto", "ehals", "ahals", "hals", "emu", "mu")
+# Of each solver how many iterations over some frames are worth it where there are many
+_SOLVERS: dict[str, tuple[Solver, int]] = {
+    "ehals": (partial(hals, sweeps=SWEEPS, extrapolate=True), 16),
+    "ahals": (partial(hals, sweeps=SWEEPS, extrapolate=False), 0),
+    "hals": (partial(hals, sweeps=1, extrapolate=False), 0),
+    "emu": (partial(multiplicative, extrapolate=True), 80),
+    "mu": (partial(multiplicative, extrapolate=False), 0),
+}
+SOLVERS = ("auto", *_SOLVERS)
 
 
 class NMFResult(NamedTuple):
@@ -27,8 +37,8 @@ class NMFResult(NamedTuple):
         W: Templates (..., freq, components), or (..., freq, components, template_frames).
         H: Activations (..., components, frames).
         objective: Values of the divergence with its penalties, summed over all bins, in double
-            precision (..., values); the first is that of the start, and none is larger than the
-            one before.
+            precision (..., values); the first is that of the start over all frames, and none is
+            larger than the one before.
         iterations: After how many iterations each value was (..., values).
         n_iter: Iterations made; of several spectrograms the most.
         converged: Whether the objective settled before n_iter ended; of several all.
@@ -78,7 +88,8 @@ def nmf(
             HALS only), "separable" (the frames that SNPA selects), or "random".
         solver: "hals" (row by row; beta = 2 only), "ahals" (several sweeps for each product with
             V), "ehals" (which also extrapolates), "mu" (multiplicative updates, any beta), "emu"
-            (which extrapolates), or "auto": "ehals" wherever it can do it, "emu" elsewhere.
+            (which extrapolates), or "auto": "ehals" wherever it can do it, "emu" elsewhere. Both
+            begin with some of the frames where there are thousands and no start is given.
         n_iter: The most iterations.
         tol: Stop when ten iterations lower the objective by no more than this part of its first
             value; 0 for never.
@@ -174,27 +185,21 @@ def _solve(
     p: Problem, solver: str, given: Given, init: str, generator: torch.Generator | None
 ) -> Outcome:
     """Factorise one spectrogram from one start."""
-    if not bool(p.V.any()):
+    if not float(p.V.max()):
         return _silence(p, given)
-    positive = solver.endswith("mu")
-    start = given.start(p.V, init, positive=positive, generator=generator)
+    start = given.start(p.V, init, positive=solver.endswith("mu"), generator=generator)
     p = replace(p, W_zeros=start.W_zeros, H_zeros=start.H_zeros)
-    if solver in ("ehals", "ahals"):
-        return hals(p, start.W, start.H, sweeps=SWEEPS, extrapolate=solver == "ehals")
-    if solver == "hals":
-        return hals(p, start.W, start.H, sweeps=1, extrapolate=False)
-    if p.beta in (0, 1, 2):
-        return multiplicative(p, start.W, start.H, extrapolate=solver == "emu")
     # Other powers of very quiet or loud data leave single precision: make their mean 1, which
     # makes H as much smaller, and the divergence by that to the power of beta
-    gain = 1 / float(p.V.mean(dtype=torch.float64))
-    p = replace(
-        p,
-        V=p.V * gain,
-        l1=p.l1 * gain ** (p.beta - 1),
-        temporal_continuity=p.temporal_continuity * gain**p.beta,
-    )
-    done = multiplicative(p, start.W, start.H * gain, extrapolate=solver == "emu")
+    gain = 1.0 if p.beta in (0, 1, 2) else 1 / float(p.V.mean(dtype=torch.float64))
+    if gain != 1:
+        l1, changes = p.l1 * gain ** (p.beta - 1), p.temporal_continuity * gain**p.beta
+        p = replace(p, V=p.V * gain, l1=l1, temporal_continuity=changes)
+    solve, coarse_steps = _SOLVERS[solver]
+    W, H = start.W, start.H * gain
+    if coarse_steps and given.chooses_templates:
+        W, H = coarse_start(p, W, H, solve, coarse_steps)
+    done = solve(p, W, H)
     done.record.values[:] = [value / gain**p.beta for value in done.record.values]
     return done._replace(H=done.H / gain)
 

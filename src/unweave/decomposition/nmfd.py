@@ -122,7 +122,7 @@ def _start(
 
 
 def _solve(p: Problem, W: Tensor, H: Tensor) -> Outcome:
-    if not bool(p.V.any()):
+    if not float(p.V.max()):
         given = W if p.n_fixed else torch.zeros_like(W)
         return Outcome(given, torch.zeros_like(H), Record(p.tol, [0.0], [0], True))
     return descend(p, _Updates(p, W.shape[-1]), W, H, extrapolate=True)
