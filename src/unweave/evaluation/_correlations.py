@@ -35,11 +35,14 @@ def correlations(reference: Tensor, estimate: Tensor, taps: int) -> Tensor:
     inside = _Products(reference, estimate, size)
     across = _Products(reference, estimate, 1 << (2 * taps - 1).bit_length())
     length = reference.shape[-1]
+    room = reference.new_zeros(len(reference) + len(estimate), _AT_ONCE, size, dtype=torch.float64)
     for start in range(0, length, step * _AT_ONCE):
         count = min(_AT_ONCE, -(-(length - start) // step))
         piece = excerpt(reference, estimate, start - margin, margin + count * step)
         blocks = torch.unflatten(piece[:, margin:], -1, (count, step))
-        inside.add(blocks, blocks)
+        padded = room[:, :count]
+        padded[..., :step].copy_(blocks)
+        inside.add(padded, padded)
         if margin:
             across.add(piece.unfold(-1, margin, step)[:, :count], blocks[..., :margin])
     lags = inside.lags()[..., :taps].clone()

@@ -59,6 +59,7 @@ class Decomposition:
         self.window, self.at_once = window, window <= _WHOLE
         full = window + self.taps - 1
         self.size = _fast_size(full) if self.at_once else max(_SIZE, 8 * self.taps)
+        self.room: Tensor | None = None  # the same memory for all windows
         own = torch.fft.rfft(filters.own, self.size, dim=2)
         self.own = own.permute(2, 0, 3, 1).contiguous()  # (freq, source, to, from)
         self.full = torch.fft.rfft(filters.full, self.size, dim=1).permute(1, 2, 0).contiguous()
@@ -78,8 +79,8 @@ class Decomposition:
 
     def _in_frequency(self, reference: Tensor, estimate: Tensor) -> Energies:
         """Sum energies over frequencies (Parseval): nothing need be transformed back."""
-        reference, estimate = reference.to(torch.float64), estimate.to(torch.float64)
-        spectra = [torch.fft.rfft(x, self.size) for x in (reference, estimate)]
+        reference, estimate = (self._widened(x, n) for n, x in enumerate((reference, estimate)))
+        spectra = [torch.fft.rfft(x) for x in (reference, estimate)]
         twice = torch.full_like(spectra[0].real[0, 0], 2 / self.size)
         twice[0] = 1 / self.size
         if self.size % 2 == 0:
@@ -92,6 +93,15 @@ class Decomposition:
             weights = twice[part]
             sums += torch.stack([self._power(z, weights) for z in self._parts(s, e, part)])
         return Energies(self._energy(reference), self._energy(estimate - reference), *sums)
+
+    def _widened(self, windows: Tensor, place: int) -> Tensor:
+        """Give windows in double precision with the silence of the transform behind them."""
+        if self.room is None:
+            shape = 2, len(windows), self.windows_at_once(), self.size
+            self.room = windows.new_zeros(shape, dtype=torch.float64)
+        wide = self.room[place, :, : windows.shape[1]]
+        wide[..., : self.window].copy_(windows)
+        return wide
 
     def _parts(self, s: Tensor, e: Tensor, part: slice) -> tuple[Tensor, ...]:
         """Give P_j s_j, its spatial distortion, P s, interference, artifacts of some frequencies.
