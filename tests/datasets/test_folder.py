@@ -78,12 +78,33 @@ def test_the_mixture_is_the_file_unless_the_stems_are_changed(dataset, cache, no
         torch.testing.assert_close(mixture, total)
 
 
-def test_remix_needs_all_stems(dataset, cache, noise):
-    root = dataset(1, stems=("vocals",))
+def test_what_stems_leave_of_their_mixture_is_a_stem(dataset, cache, noise):
+    root = dataset(2, stems=("vocals",))
+    for song in range(2):
+        mixture = root / f"song{song}" / "mixture.wav"
+        write(mixture, noise(90 + song), RATE, subtype="PCM_16")
+    words = {"sample_length": 2.0, "cache_dir": cache}
+    assert AudioFolder(root, **words).sources == ["vocals"]
+    for augment, remix in ((Gain(1.0, 1.0), 0.0), (None, 0.5)):
+        folder = AudioFolder(root, **words, augment=augment, remix=remix)
+        assert folder.sources == ["vocals", "residual"]
+        pairs = set()
+        for index in range(20):
+            mixture, targets = folder.excerpt(index)
+            voice = [torch.equal(targets[0], noise(10 * song)) for song in range(2)].index(True)
+            rests = [noise(90 + song) - noise(10 * song) for song in range(2)]
+            found = [torch.allclose(mixture - targets[0], rest, atol=1e-4) for rest in rests]
+            pairs.add((voice, found.index(True)))
+        assert pairs == ({(0, 0), (1, 1)} if augment else {(0, 0), (1, 1), (0, 1), (1, 0)})
+    assert len(list(cache.glob("*.pcm"))) == 6
+    torch.testing.assert_close(folder.whole(0)[0], noise(90), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("stems", [("vocals", "other"), ("vocals", "bass", "drums", "guitar")])
+def test_stems_that_make_up_their_mixture_leave_nothing(dataset, cache, noise, stems):
+    root = dataset(1, stems=stems)
     write(root / "song0" / "mixture.wav", noise(99), RATE)
-    AudioFolder(root, cache_dir=cache)
-    with pytest.raises(DatasetError, match="too few stems"):
-        AudioFolder(root, remix=0.5, cache_dir=cache)
+    assert "residual" not in AudioFolder(root, remix=0.5, cache_dir=cache).sources
 
 
 def test_a_whole_track(folder, noise):

@@ -19,6 +19,7 @@ from unweave.datasets.options import Augment, FolderOptions, FolderWords, whole_
 from unweave.datasets.passes import Passes
 from unweave.datasets.pcm import Decoded
 from unweave.datasets.signals import (
+    RESIDUAL,
     all_sources,
     decode_tracks,
     limit_tracks,
@@ -38,7 +39,8 @@ class AudioFolder(IterableDataset[tuple[Tensor, Tensor]]):
     The folder may hold a folder for each track, a folder for each source, or MUSDB18's stem.mp4
     files; see `scan_dataset`. All signals are decoded once, to int16 in a cache folder, and
     memory-mapped. The mixture is the track's own file; the sum of all stems where there is none,
-    and wherever `remix` or `augment` change the stems.
+    and wherever `remix` or `augment` change the stems. Then what stems such as lone vocals leave of
+    their mixture counts as one more stem, "residual".
 
     Excerpt `i` of epoch `e` depends on `seed`, `e` and `i` alone. Workers of a `DataLoader` and
     ranks of `torch.distributed` share the indices out, so no two make the same excerpt. Each pass
@@ -117,7 +119,9 @@ class AudioFolder(IterableDataset[tuple[Tensor, Tensor]]):
         self._total = _total(self.options.samples_per_epoch)
         self._passes = Passes(fixed=subset != "train")
         self._cutter = Cutter(self.num_channels)
-        self._use(decode_tracks(tracks, shape, self.options))
+        if self._sums and any(track.mixture is not None for track in tracks):
+            self.sources.append(RESIDUAL)
+        self._use(decode_tracks(tracks, shape, self.options, whole=self._sums))
         self.options = replace(self.options, progress=None)  # which workers could not be sent
 
     @property

@@ -37,6 +37,7 @@ _THREADS = 4
 _ABANDONED = 86_400.0  # seconds after which an unfinished file is nobody's
 
 Progress = Callable[[int, int], None]
+Blocks = Iterator[npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,27 @@ class PcmCache:
     def _one(self, part: AudioPart) -> Decoded:
         data = self.folder / f"{self._key(part)}.pcm"
         found = self._load(data)
-        return self._store(part, data) if found is None else found
+        return self._store(part, data, self._blocks(part)) if found is None else found
+
+    def remainder(self, part: AudioPart, whole: Decoded, taken: Sequence[Decoded]) -> Decoded:
+        """Give what is left of a mixture without some stems, as a signal of its own.
+
+        Args:
+            part: The mixture, for errors.
+            whole: The mixture, decoded.
+            taken: The stems, decoded.
+
+        Returns:
+            Their difference, from the cache if it is there.
+
+        Raises:
+            DatasetError: The disk is full.
+        """
+        names = [whole.path.name, *sorted(stem.path.name for stem in taken)]
+        key = hashlib.sha256("-".join(names).encode()).hexdigest()[:32]
+        data = self.folder / f"{key}.pcm"
+        found = self._load(data)
+        return self._store(part, data, _difference(whole, taken)) if found is None else found
 
     def _key(self, part: AudioPart) -> str:
         try:
@@ -189,11 +210,11 @@ class PcmCache:
             return None
         return found if whole else None
 
-    def _store(self, part: AudioPart, data: Path) -> Decoded:
+    def _store(self, part: AudioPart, data: Path, blocks: Blocks) -> Decoded:
         try:
             with SpooledTemporaryFile(_IN_MEMORY, dir=str(self.folder)) as file:
                 spool = cast("BinaryIO", file)
-                frames, peak = self._spool(part, spool)
+                frames, peak = self._spool(part, blocks, spool)
                 decoded = self._write(data, spool, frames, peak)
                 self._write_head(part, decoded)
                 return decoded
@@ -205,10 +226,10 @@ class PcmCache:
                 " folder by cache_dir"
             ) from error
 
-    def _spool(self, part: AudioPart, spool: BinaryIO) -> tuple[int, float]:
-        """Decode a whole signal into float32 of shape (frames, channels)."""
+    def _spool(self, part: AudioPart, blocks: Blocks, spool: BinaryIO) -> tuple[int, float]:
+        """Collect a whole signal as float32 of shape (frames, channels); give length and peak."""
         frames, highest = 0, 0.0
-        for block in self._blocks(part):
+        for block in blocks:
             if not np.isfinite(block).all():
                 second = frames / self.sample_rate
                 raise DatasetError(
@@ -222,13 +243,13 @@ class PcmCache:
             raise DatasetError(f"{str(part.path)!r} holds no samples")
         return frames, highest
 
-    def _blocks(self, part: AudioPart) -> Iterator[npt.NDArray[np.float32]]:
+    def _blocks(self, part: AudioPart) -> Blocks:
         try:
             yield from self._signal(part)
         except AudioFileError as error:
             raise DatasetError(f"cannot use a file of the data set: {error}") from error
 
-    def _signal(self, part: AudioPart) -> Iterator[npt.NDArray[np.float32]]:
+    def _signal(self, part: AudioPart) -> Blocks:
         if self.channels not in (1, part.channels) and part.channels != 1:
             raise DatasetError(
                 f"{str(part.path)!r} has {part.channels} channels, not {self.channels}: only one"
@@ -287,3 +308,15 @@ class PcmCache:
             out.discard()
             raise
         out.commit()
+
+
+def _difference(whole: Decoded, taken: Sequence[Decoded]) -> Blocks:
+    signals = [(one.open(), np.float32(one.scale)) for one in (whole, *taken)]
+    frames = min(one.frames for one in (whole, *taken))
+    for start in range(0, frames, _BLOCK):
+        first, *others = (
+            samples[:, start : min(start + _BLOCK, frames)] * scale for samples, scale in signals
+        )
+        for other in others:
+            first -= other
+        yield first

@@ -10,6 +10,10 @@ from unweave.datasets.pcm import Decoded, PcmCache
 from unweave.datasets.tracks import AudioPart, Track
 from unweave.errors import DatasetError
 
+RESIDUAL = "residual"
+_ALL_STEMS = 4  # so many are taken to make up their mixture
+# ... and so are fewer, if one of them is by its name all the rest
+_REST = {"other", "others", "accompaniment", "instrumental", "music", "noise", "rest", RESIDUAL}
 _TOLERANCE = 0.5  # seconds by which the stems of a track may differ in length, as lossy codecs do
 
 
@@ -105,6 +109,10 @@ def all_sources(tracks: Sequence[Track], targets: Sequence[str]) -> list[str]:
 
     Returns:
         The targets, then the others in the order of their names.
+
+    Example:
+        >>> all_sources([Track("song", {"bass": None, "vocals": None})], ["vocals"])
+        ['vocals', 'bass']
     """
     others = {name for track in tracks for name in track.stems} - set(targets)
     return [*targets, *sorted(others)]
@@ -119,32 +127,28 @@ def need_only(track: Track, targets: Collection[str], whole: bool) -> Track:
         whole: Whether all stems are needed, because their sum is the mixture.
 
     Returns:
-        The track with all stems and no mixture, or with the targets and the mixture.
-
-    Raises:
-        DatasetError: All stems are needed, and only one is there.
+        The track with the targets and the mixture, or with all stems. The mixture is kept with all
+        stems where these do not make it up: what they leave of it is one more stem.
     """
     if track.mixture is None:
         return track
     if not whole:
         kept = {name: part for name, part in track.stems.items() if name in targets}
         return replace(track, stems=kept)
-    if len(track.stems) < 2:
-        there = ", ".join(track.stems) or "none"
-        raise DatasetError(
-            f"track {track.name!r} has a mixture and too few stems ({there}): remix and augment"
-            " need all stems, since the new mixture is their sum"
-        )
-    return replace(track, mixture=None)
+    complete = len(track.stems) >= _ALL_STEMS or not _REST.isdisjoint(track.stems)
+    return replace(track, mixture=None) if complete else track
 
 
-def decode_tracks(tracks: Sequence[Track], shape: Shape, options: FolderOptions) -> list[Signals]:
+def decode_tracks(
+    tracks: Sequence[Track], shape: Shape, options: FolderOptions, whole: bool = False
+) -> list[Signals]:
     """Decode all signals of the tracks, or find them decoded.
 
     Args:
         tracks: The tracks.
         shape: Rate and channels.
         options: Where the cache lies, and who is told of the progress.
+        whole: Whether what the stems leave of a mixture becomes a stem, "residual", in its stead.
 
     Returns:
         The signals of each track.
@@ -155,7 +159,17 @@ def decode_tracks(tracks: Sequence[Track], shape: Shape, options: FolderOptions)
     cache = PcmCache(options.cache_dir, sample_rate=shape.sample_rate, channels=shape.channels)
     parts = [part for track in tracks for part in track.parts]
     decoded = cache.decode(parts, progress=options.progress)
-    return [_signals(track, decoded) for track in tracks]
+    signals = [_signals(track, decoded) for track in tracks]
+    if not whole:
+        return signals
+    return [_without_mixture(*pair, cache) for pair in zip(tracks, signals, strict=True)]
+
+
+def _without_mixture(track: Track, signals: Signals, cache: PcmCache) -> Signals:
+    if track.mixture is None or signals.mixture is None:
+        return signals
+    rest = cache.remainder(track.mixture, signals.mixture, list(signals.stems.values()))
+    return replace(signals, stems={**signals.stems, RESIDUAL: rest}, mixture=None)
 
 
 def _signals(track: Track, decoded: dict[AudioPart, Decoded]) -> Signals:
