@@ -14,6 +14,7 @@ from unweave.codec import (
     PRESETS,
     CodecSettings,
     SpectrogramCodec,
+    _jpeg,
     _lut,
     limit_bandwidth,
     preset_settings,
@@ -152,6 +153,16 @@ def test_excerpts_are_those_of_the_whole(format):
         part = codec.decode(file, start=start, frames=count)
         assert torch.equal(part, whole[..., start : start + count])
     assert torch.equal(codec.decode(file, start=300), whole[..., 300:])
+
+
+def test_an_excerpt_of_jpeg_decodes_a_part_only(monkeypatch):
+    sizes = []
+    decode = _jpeg.decode
+    monkeypatch.setattr(_jpeg, "decode", lambda d, c: sizes.append(len(d)) or decode(d, c))
+    codec = SpectrogramCodec()
+    file = codec.encode(noise(2, 3_000_000), sample_rate=RATE)
+    codec.decode(file, start=1500, frames=200)
+    assert sizes[0] < len(file) / 4
 
 
 def test_it_decodes_into_an_item_of_a_batch(music):

@@ -7,7 +7,9 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, features
 
 from unweave.codec import _jpeg, _jxl, decode_image, encode_image, open_image
 from unweave.codec.images import FORMATS, MAX_PIXELS, flat_step
@@ -97,6 +99,15 @@ def test_columns_of_jpeg_are_those_of_the_whole():
     assert len(small) < len(file) / 3
 
 
+@given(frames=st.integers(1, 65_000))
+def test_every_width_has_an_interval_that_divides_it(frames):
+    size, width = _jpeg.interval(frames)
+    assert _jpeg.interval(width) == (size, width)
+    assert width % (8 * size) == 0
+    assert frames <= width < frames + 8 * 24
+    assert size <= 40
+
+
 def test_missing_restart_markers_are_noticed():
     width = _jpeg.interval(1200)[1]
     file = encode_image(smooth(40, width))
@@ -181,6 +192,14 @@ def test_jpeg_xl_without_its_plugin_names_the_extra(monkeypatch):
         lambda: open_image(b"\xff\x0a" + bytes(50)),
     ):
         with pytest.raises(DependencyError, match=r"unweave\[codec\]"):
+            call()
+
+
+def test_a_pillow_without_avif_is_named(monkeypatch):
+    file = encode_image(smooth(8, 8), format="avif")
+    monkeypatch.setattr(features, "check", lambda name: False)
+    for call in (lambda: encode_image(smooth(8, 8), format="avif"), lambda: open_image(file)):
+        with pytest.raises(DependencyError, match="built without avif"):
             call()
 
 

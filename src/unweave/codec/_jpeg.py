@@ -21,7 +21,9 @@ from unweave.errors import CodecError
 
 Pixels = npt.NDArray[Any]
 BLOCK = 8
-_SEGMENT_BLOCKS = 32  # aimed at: 6 s of 44.1 kHz with a hop of 1024; a marker costs some 3 bytes
+_SEGMENT_BLOCKS = range(
+    40, 23, -1
+)  # 4 to 7 s of 44.1 kHz with a hop of 1024; a marker costs 3 bytes
 _SOS, _EOI, _DRI, _APP1, _SOF0 = 0xDA, 0xD9, 0xDD, 0xE1, 0xC0
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # all kinds of frame headers
 
@@ -83,11 +85,15 @@ def parse(data: bytes) -> Header:
 
 
 def interval(width: int) -> tuple[int, int]:
-    """Choose the blocks of a segment, and the width they fill, for an image of some columns."""
+    """Choose the blocks of a segment, and the width they fill, for an image of some columns.
+
+    The width given is its own: asked for it again, the answer is the same width.
+    """
     blocks = -(-width // BLOCK)
-    segments = max(1, round(blocks / _SEGMENT_BLOCKS))
-    size = -(-blocks // segments)
-    return size, size * segments * BLOCK
+    if blocks <= max(_SEGMENT_BLOCKS):
+        return blocks, blocks * BLOCK
+    size = min(_SEGMENT_BLOCKS, key=lambda size: -blocks % size)
+    return size, -(-blocks // size) * size * BLOCK
 
 
 def columns(data: bytes, header: Header, first: int, last: int) -> tuple[bytes, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from unweave.codec._jpeg import Pixels
 from unweave.codec.laws import unscale
 from unweave.codec.metadata import SpectrogramInfo
 from unweave.codec.planes import from_planes, to_planes
-from unweave.codec.quantization import dequantize, quantize
+from unweave.codec.quantization import Bounds, dequantize, quantize
 from unweave.errors import CodecError
 
 _BLOCK = 8  # of pixels that the coders transform together
@@ -50,25 +51,34 @@ def to_magnitudes(pixels: Pixels, info: SpectrogramInfo, out: Tensor) -> None:
         planes = np.ascontiguousarray(pixels[:, :, :2].transpose(2, 0, 1))
     else:
         planes = pixels.reshape(info.channels, info.rows, -1)
+    both = info.stereo == "mid_side" and info.channels == 2
+    table = _table(info, both)
+    if not math.isfinite(table[-1]):
+        raise CodecError(f"the image's user comment says bounds={info.bounds}: too loud to be true")
     compiled = _lut.fills()
     if compiled is None or info.bits != 8 or planes.dtype != np.uint8:
-        _magnitudes(torch.tensor([2**info.bits - 1]), info)  # a check
         _by_steps(planes, info, out)
-    elif info.stereo == "mid_side" and info.channels == 2:
-        codes = torch.arange(-128, 384).clamp(0, 255)
-        compiled[1](planes, _magnitudes(codes, info).numpy(), out.numpy(), info.bins)
     else:
-        table = _magnitudes(torch.arange(256), info).numpy()
-        compiled[0](planes, table, out.numpy(), info.bins)
+        compiled[both](planes, table, out.numpy(), info.bins)
 
 
-def _magnitudes(codes: Tensor, info: SpectrogramInfo) -> Tensor:
-    """Give the magnitudes of codes that rise; the last is the highest."""
-    levels = dequantize(codes, bounds=info.bounds, bits=info.bits, dtype=torch.float64)
-    table = unscale(levels, law=info.law, exponent=info.exponent, factor=info.factor).float()
-    if not math.isfinite(float(table[-1])):
-        raise CodecError(f"the image's user comment says bounds={info.bounds}: too loud to be true")
+def _table(info: SpectrogramInfo, both: bool) -> Pixels:
+    """Give the magnitudes of codes 0 ... 255, or, of sums of two planes, of -128 ... 383."""
+    lower, upper = info.bounds
+    if info.law != "power" or lower != 0:
+        return _magnitudes(info.law, info.exponent, info.factor, info.bounds, both)
+    # All tables of one power are multiples of one.
+    unit = _magnitudes(info.law, info.exponent, info.factor, (0.0, 1.0), both)
+    with np.errstate(all="ignore"):
+        table: Pixels = unit * np.float32(np.float64(upper) ** (1 / info.exponent))
     return table
+
+
+@lru_cache(maxsize=32)
+def _magnitudes(law: str, exponent: float, factor: float, bounds: Bounds, both: bool) -> Pixels:
+    codes = torch.arange(-128, 384).clamp(0, 255) if both else torch.arange(256)
+    levels = dequantize(codes, bounds=bounds, dtype=torch.float64)
+    return unscale(levels, law=law, exponent=exponent, factor=factor).float().numpy()
 
 
 def _by_steps(planes: Pixels, info: SpectrogramInfo, out: Tensor) -> None:

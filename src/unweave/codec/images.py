@@ -109,6 +109,7 @@ def encode_image(
     _check_pixels(pixels, format)
     from PIL import Image
 
+    _need(format)
     options: dict[str, Any] = {"exif": _exif.build(comment)} if comment else {}
     if format == "jpeg":
         options |= _jpeg_options(pixels, quality, standard_tables)
@@ -120,7 +121,6 @@ def encode_image(
         if pixels.ndim == 2:
             options["subsampling"] = "4:0:0"
     elif format == "jxl":
-        _need_jxl()
         options |= {"quality": quality, "lossless": quality == 100, "effort": 3}
     buffer = io.BytesIO()
     with Image.fromarray(np.ascontiguousarray(pixels)) as image:
@@ -188,8 +188,8 @@ def open_image(data: bytes) -> ImageData:
     format = _format(data)
     if format == "jpeg":
         return _open_jpeg(data)
+    _need(format)
     if format == "jxl":
-        _need_jxl()
         _check_size(*_jxl.size(data))
     from PIL import Image, UnidentifiedImageError
 
@@ -288,10 +288,18 @@ def check_quality(quality: int) -> None:
         raise ParameterError(f"quality={quality!r} must be an integer from 0 to 100")
 
 
-def _need_jxl() -> None:
-    try:
-        import pillow_jxl  # noqa: F401 - registers itself with Pillow
-    except ImportError as error:
+def _need(format: str) -> None:
+    """Raise unless the coder of a format is there."""
+    if format == "jxl":
+        try:
+            import pillow_jxl  # noqa: F401 - registers itself with Pillow
+        except ImportError as error:
+            raise DependencyError(
+                "JPEG XL images need a plugin: pip install 'unweave[codec]'"
+            ) from error
+    from PIL import features
+
+    if format in ("avif", "webp") and not features.check(format):
         raise DependencyError(
-            "JPEG XL images need a plugin: pip install 'unweave[codec]'"
-        ) from error
+            f"this Pillow was built without {format}: pip install --force-reinstall pillow"
+        )

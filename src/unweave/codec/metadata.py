@@ -111,6 +111,9 @@ class SpectrogramInfo:
         return json.dumps({KEY: asdict(self)}, separators=(",", ":"))
 
 
+_NAMES = tuple(field.name for field in fields(SpectrogramInfo))
+
+
 def parse_comment(comment: str | None) -> dict[str, Any]:
     """Read the JSON of a user comment.
 
@@ -148,11 +151,11 @@ def read_info(found: Mapping[str, Any]) -> SpectrogramInfo:
             f"the image has the format version {version!r}; this unweave reads {CODEC_VERSION}:"
             " a newer one may read it"
         )
-    for field in fields(SpectrogramInfo):
-        if field.name not in values:
-            raise CodecError(f"the image's user comment lacks {field.name!r}")
-        _check(field.name, values[field.name])
-    wanted = {field.name: values[field.name] for field in fields(SpectrogramInfo)}
+    for name in _NAMES:
+        if name not in values:
+            raise CodecError(f"the image's user comment lacks {name!r}")
+        _check(name, values[name])
+    wanted = {name: values[name] for name in _NAMES}
     wanted["bounds"] = tuple(map(float, values["bounds"]))
     info = SpectrogramInfo(**wanted)
     _check_together(info)
