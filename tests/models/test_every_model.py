@@ -293,7 +293,7 @@ def test_segments_of_a_convolutional_network_are_exactly_the_whole(name):
     with torch.no_grad():
         net.train()(0.1 * torch.randn(2, net.channels, 20000))
     net.eval()
-    segment = 2.5 if name == "mask" else 20.0
+    segment = 2.5 if name == "mask" else 9.0
     mixture = 0.1 * torch.randn(net.channels, round(3.3 * segment * 8000))
     separator = Separator(
         net, device="cpu", segment=segment, overlap=0.7, mixture_consistency=False
