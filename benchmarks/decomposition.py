@@ -6,12 +6,13 @@ same random factors and stop where they first are within 1 % of the worse of the
 the peer after its most steps, and ours. (Ends are minima up to a few percent apart.) Of unweave's
 steps those over some of the frames, with which long spectrograms begin, are not counted, but timed.
 "A step" compares plain updates. Times are milliseconds of the process in one thread, the methods
-taking turns; `--wall` gives wall time in all threads. Compiling, once per machine, is not counted. Megabytes are the peak of a process over its
-inputs, each method in one of its own.
+taking turns; `--wall` gives wall time in all threads. Compiling, once per machine, is not counted.
+Megabytes are the peak of a process over its inputs, each method in one of its own.
 
 The tables separable, hpss, repet and matching compare with textbook forms in NumPy (SNPA by a fast
 gradient method with sorted projections over all frames; XRAY by 500 sweeps of coordinate descent;
-all pairs one by one) and with librosa, in milliseconds of the process in one thread.
+all pairs one by one) and with librosa, in milliseconds of the process in one thread. Ours compute
+the activations for the sound, too.
 
     python benchmarks/decomposition.py [--only frobenius-long kl-long] [--wall] [--starts 3]
     python benchmarks/decomposition.py --memory
@@ -48,6 +49,7 @@ from unweave.decomposition import (
     repet_sim,
     separable_nmf,
 )
+from unweave.decomposition._starts import initial
 from unweave.transforms import stft
 
 SONG = Path(__file__).parents[1] / "examples" / "song" / "mixture.ogg"

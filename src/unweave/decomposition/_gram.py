@@ -61,13 +61,45 @@ def energies(V: Tensor) -> Tensor:
         returns: (frames,)
 
     Example:
-        >>> energies(torch.ones(3, 2))
-        tensor([3., 3.], dtype=torch.float64)
+        >>> energies(torch.full((3, 2), 2.0))
+        tensor([12., 12.], dtype=torch.float64)
     """
-    out = V.new_zeros(V.shape[-1], dtype=torch.float64)
-    step = max(1, 2 * _BLOCK // max(1, V.shape[-1]))
-    for start in range(0, len(V), step):
-        out += V[start : start + step].to(torch.float64).square().sum(0)
+    return _sums(V, squared=True)
+
+
+def sums(V: Tensor) -> Tensor:
+    """Give the sum of every frame in double precision.
+
+    Args:
+        V: A spectrogram.
+
+    Returns:
+        The sums.
+
+    Shape:
+        V: (freq, frames)
+        returns: (frames,)
+
+    Example:
+        >>> sums(torch.full((3, 2), 2.0))
+        tensor([6., 6.], dtype=torch.float64)
+    """
+    return _sums(V, squared=False)
+
+
+def _sums(V: Tensor, *, squared: bool) -> Tensor:
+    freq, frames = V.shape
+    out = V.new_zeros(frames, dtype=torch.float64)
+    if V.stride(0) < V.stride(1):  # the bins of a frame lie together
+        step = max(1, _BLOCK // max(1, freq))
+        for start in range(0, frames, step):
+            part = V[:, start : start + step].to(torch.float64)
+            out[start : start + step] = (part.square() if squared else part).sum(0)
+        return out
+    step = max(1, _BLOCK // max(1, frames))
+    for start in range(0, freq, step):
+        part = V[start : start + step].to(torch.float64)
+        out += (part.square() if squared else part).sum(0)
     return out
 
 
@@ -77,6 +109,7 @@ class Frames:
     Args:
         V: The spectrogram (freq, frames).
         gains: Of each frame, in double precision; 0 for frames that are out of the question.
+        power: Energy of each frame; computed if not given.
 
     Attributes:
         V: The spectrogram.
@@ -90,9 +123,10 @@ class Frames:
                 dtype=torch.float64))
     """
 
-    def __init__(self, V: Tensor, gains: Tensor) -> None:
+    def __init__(self, V: Tensor, gains: Tensor, power: Tensor | None = None) -> None:
         self.V, self.gains = V, gains
-        self.energy = energies(V) * gains.square()
+        power = energies(V) if power is None else power
+        self.energy = power * gains.square()
 
     def atom(self, index: int) -> Tensor:
         """Give one frame, times its gain, as a column in double precision.

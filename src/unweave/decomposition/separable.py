@@ -16,7 +16,7 @@ from torch import Tensor
 from unweave._core.arrays import array_function
 from unweave._core.checks import positive_int
 from unweave.decomposition import _snpa, _spa, _xray
-from unweave.decomposition._gram import Frames, energies, inner
+from unweave.decomposition._gram import Frames, energies, inner, sums
 from unweave.decomposition._weights import solve
 from unweave.errors import ParameterError
 
@@ -121,7 +121,8 @@ def separable_nmf(
     items = V.detach().reshape(-1, *V.shape[-2:])
     found = []
     for item in items:
-        frames = Frames(item, _gains(item, normalize, gate_db))
+        power = energies(item)
+        frames = Frames(item, _gains(item, power, normalize, gate_db), power)
         if method == "xray":
             found.append(_xray.select(frames, count, selection, generator, normalize))
         else:
@@ -157,14 +158,13 @@ def _check_values(V: Tensor, normalize: bool) -> None:
         )
 
 
-def _gains(V: Tensor, normalize: bool, gate_db: float | None) -> Tensor:
+def _gains(V: Tensor, energy: Tensor, normalize: bool, gate_db: float | None) -> Tensor:
     """Give what each frame is multiplied by: 0 where it is too silent to be chosen."""
-    energy = energies(V)
     gate = 0.0 if gate_db is None else 10 ** (-gate_db / 10)
     audible = energy > gate * energy.max()
     if not normalize:
         return audible.to(torch.float64)
-    return audible / torch.where(audible, V.sum(0, dtype=torch.float64), 1.0)
+    return audible / torch.where(audible, sums(V), 1.0)
 
 
 def _result(V: Tensor, items: Tensor, found: list[list[int]]) -> SeparableNMF:
