@@ -148,6 +148,14 @@ def test_the_first_tracks_and_not_one_more(dataset, cache):
         assert [track.name for track in folder.tracks] == [f"song{i}" for i in range(min(3, limit))]
 
 
+def test_of_lone_files_the_first_of_every_source(tmp_path, write_track, noise, cache):
+    for source in ("vocals", "drums"):
+        write_track(tmp_path / "m" / source, {f"take{i}": noise(i) for i in range(3)})
+    folder = AudioFolder(tmp_path / "m", max_num_tracks=2, cache_dir=cache)
+    names = [track.name for track in folder.tracks]
+    assert names == ["drums/take0", "drums/take1", "vocals/take0", "vocals/take1"]
+
+
 def test_the_same_seed_gives_the_same_excerpts(dataset, cache):
     root = dataset(2)
     words = {"sample_length": 0.2, "cache_dir": cache}

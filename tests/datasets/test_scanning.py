@@ -101,6 +101,18 @@ def test_stems_of_other_rates_are_not_summed(tmp_path, noise, write_track):
         scan_dataset(tmp_path)[0].read(["vocals"])
 
 
+def test_stems_of_other_channels_are_not_summed(tmp_path, noise, write_track):
+    write_track(tmp_path / "song", {"drums": noise(0), "vocals": noise(0, channels=1)})
+    with pytest.raises(DatasetError, match=r"vocals.wav' has 1 channels, 'drums.wav' has 2"):
+        scan_dataset(tmp_path)[0].read(["vocals"])
+
+
+def test_a_file_without_samples(tmp_path, noise, write_track):
+    write_track(tmp_path / "song", {"vocals": noise(0)[:, :0]})
+    with pytest.raises(DatasetError, match=r"vocals.wav' holds no samples"):
+        scan_dataset(tmp_path)
+
+
 @pytest.mark.parametrize("missing", ["error", "silent"])
 def test_a_missing_stem_is_named(dataset, missing):
     root = dataset(3)

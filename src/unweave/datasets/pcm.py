@@ -124,7 +124,7 @@ class PcmCache:
             DatasetError: A file is damaged, has other channels, or the disk is full.
         """
         wanted = list(dict.fromkeys(parts))
-        rank, world = rank_and_world() or (hash(os.getpid()) % 97, 97)
+        rank, world = rank_and_world() or (os.getpid() % 97, 97)
         turn = len(wanted) * rank // world
         order = wanted[turn:] + wanted[:turn]
         self._make_folder()
