@@ -21,6 +21,8 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
+from unweave.filtering._stream import LINE, before_line, store_lines
+
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 Array = np.ndarray[Any, np.dtype[Any]]
 Index = Any  # numpy.uint64
@@ -28,7 +30,7 @@ Places = Any  # a tuple of numpy.uint64
 
 # Sums may be reordered and multiplications fused, but NaN and infinity keep their meaning.
 _FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
-LANES = 192
+LANES = 384
 L = np.uint64(LANES)
 ZERO, ONE, TWO, THREE, FOUR = (np.uint64(n) for n in range(5))
 TINY = 1e-37  # divisors below it are taken for it, so that float32 quotients stay finite
@@ -93,8 +95,21 @@ def load_pairs(
 @kernel
 def store_pairs(rows: Array, row: Index, out: Array, start: Index, count: Index) -> None:
     """Join a row of real parts and the next of imaginary parts to complex values."""
-    first = TWO * start
-    for i in range(count):
+    first, other = TWO * start, row + L
+    size = np.uint64(out.itemsize)
+    whole = np.uint64(LINE) // size
+    i = min(before_line(out, first) // (TWO * size), count)
+    _join(rows, row, ZERO, i, out, first)
+    if before_line(out, first + TWO * i) == 0:
+        while i + whole <= count:
+            store_lines(rows, row + i, other + i, out, first + TWO * i)
+            i += whole
+    _join(rows, row, i, count, out, first)
+
+
+@kernel
+def _join(rows: Array, row: Index, start: Index, end: Index, out: Array, first: Index) -> None:
+    for i in range(start, end):
         out[first + TWO * i] = rows[row + i]
         out[first + TWO * i + ONE] = rows[row + L + i]
 

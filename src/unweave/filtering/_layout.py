@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unweave._core.memory import fresh
+from unweave._core.memory import recycled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Places = tuple[Any, ...]
@@ -80,9 +80,9 @@ def empty_estimates(shape: tuple[int, ...], like: Tensor, by_bin: bool) -> Tenso
         by_bin: Whether lanes are frequencies.
     """
     if not by_bin:
-        return fresh(like, *shape)
+        return recycled(like, *shape)
     batch, sources, channels, freq, frames = shape
-    return fresh(like, batch, frames, sources, channels, freq).permute(0, 2, 3, 4, 1)
+    return recycled(like, batch, frames, sources, channels, freq).permute(0, 2, 3, 4, 1)
 
 
 def unpack(packed: Array, channels: int) -> Tensor:

@@ -29,6 +29,7 @@ from unweave.filtering._lanes import (
     unit,
 )
 from unweave.filtering._ldl import factor, solve
+from unweave.filtering._stream import complete_stores
 
 
 @kernel
@@ -125,6 +126,7 @@ def model_filter(
             matrices = (tile, ZERO) if per_row else (covariances, lane * size)
             place = row * y_at[2] + lane
             _filter(rows, (*matrices, ridge), work, y, y_at, place, count)
+    complete_stores()
 
 
 @kernel
@@ -158,6 +160,7 @@ def estimate_filter(
                 _write(rows, psd, sources, densities, (row * lanes + lane, step, count))
             matrices = (tile, ZERO) if per_row else (covariances, lane * size)
             _filter(rows, (*matrices, ridge), work, y, y_at, place, count)
+    complete_stores()
 
 
 @kernel

@@ -31,6 +31,7 @@ from unweave.filtering._lanes import (
     store_pairs,
     unit,
 )
+from unweave.filtering._stream import complete_stores
 
 
 @kernel
@@ -145,7 +146,8 @@ def model_filter(
     psd = np.zeros(sources * L, x.dtype)
     tile = np.zeros(sources * FOUR * L)
     estimates = np.zeros(sources * FOUR * L, x.dtype)
-    for row in range(first, last):
+    for done in range(last - first):
+        row = last - ONE - done  # backwards: what was summed last is in the cache still
         if per_row:
             spread(covariances, row * sources * FOUR, sources * FOUR, lanes, tile)
         for lane in range(ZERO, lanes, L):
@@ -162,6 +164,7 @@ def model_filter(
             matrices = (tile, ZERO) if per_row else (covariances, lane * sources * FOUR)
             _filter(psd, (source, *channels), count, (*matrices, ridge), y_at, estimates)
             _store(estimates, y, y_at, row * y_at[2] + lane, count)
+    complete_stores()
 
 
 @steady
@@ -226,6 +229,7 @@ def estimate_filter(
             matrices = (tile, ZERO) if per_row else (covariances, lane * sources * FOUR)
             _filter(psd, (source, *channels), count, (*matrices, ridge), y_at, estimates)
             _store(estimates, y, y_at, row * y_at[2] + lane, count)
+    complete_stores()
 
 
 @kernel
