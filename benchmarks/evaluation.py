@@ -4,9 +4,9 @@ museval's work has a part that does not depend on the length of the track (the e
 filters), one that grows with it (the windows), and Fourier transforms of the whole track, padded to
 a power of two. It is timed on two excerpts that fill their transforms as much as four minutes do
 theirs; a line through both gives the time of four minutes, a little low, since longer transforms
-leave the cache. unweave measures the four minutes themselves, the song repeated. Seconds are
-process time, with one thread, so that a busy machine slows both alike. Agreement is that of all
-ratios in all windows of the longer excerpt.
+leave the cache. unweave measures the four minutes themselves, the song repeated, the median of
+three. Seconds are process time, with one thread, so that a busy machine slows both alike. Agreement
+is that of all ratios in all windows of the longer excerpt.
 
     python benchmarks/evaluation.py [--short 30] [--long 60] [--minutes 4]
 """
@@ -83,7 +83,7 @@ def whole_track(estimate: np.ndarray, true: np.ndarray) -> None:
         ("SI-SDR", lambda: si_sdr(estimate, true)),
         ("SI-SDR in NumPy", formula),
     ):
-        seconds = sorted(timed(work)[0] for _ in range(3))[1]
+        seconds = sorted(timed(work)[0] for _ in range(5))[2]
         print(f"{name:<16} {1000 * seconds:8.0f} ms")
 
 
@@ -106,7 +106,7 @@ def main() -> None:
     slope = (times[1] - times[0]) / (options.long - options.short)
     estimated = times[1] + slope * (length - options.long)
     pair = song(length)
-    ours, _ = timed(lambda: bss_eval(*pair, sample_rate=RATE))
+    ours = sorted(timed(lambda: bss_eval(*pair, sample_rate=RATE))[0] for _ in range(3))[1]
     print(f"{length:.0f} s: museval {estimated:.0f} s (by the line), unweave {ours:.1f} s")
     print(f"{estimated / ours:.0f} times as fast")
     whole_track(*pair)

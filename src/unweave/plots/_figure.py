@@ -170,7 +170,7 @@ def colour_bar(image: object, axes: Axes | Sequence[Axes], label: str, figure: o
         label: With the unit.
         figure: That holds them.
     """
-    bar = figure.colorbar(image, ax=axes, label=label, pad=0.01, fraction=0.03, aspect=40)  # type: ignore[attr-defined]
+    bar = figure.colorbar(image, ax=axes, label=label, pad=0.01, fraction=0.03, aspect=50)  # type: ignore[attr-defined]
     bar.ax.tick_params(labelsize=SMALL)
     bar.ax.yaxis.label.set_size(SMALL)
     bar.outline.set_visible(False)
