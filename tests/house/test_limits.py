@@ -12,7 +12,12 @@ FILES = sorted(SRC.rglob("*.py"))
 MAX_FILE, MAX_FUNCTION, MAX_PARAMETERS = 400, 40, 7
 # Doors whose arguments are the user's vocabulary: the options of a verb, the words of librosa and
 # nnAudio.
-WIDE_DOORS = {"cli/evaluate.py:evaluate", "cli/plot.py:plot", "cli/separate.py:separate"}
+WIDE_DOORS = {
+    "cli/evaluate.py:evaluate",
+    "cli/export.py:export",
+    "cli/plot.py:plot",
+    "cli/separate.py:separate",
+}
 WIDE_PARTS = ("transforms/", "compat/")
 
 

@@ -13,6 +13,7 @@ from typer.exceptions import Abort, TyperException
 from unweave import __version__
 from unweave.cli.config import config
 from unweave.cli.evaluate import evaluate
+from unweave.cli.export import export
 from unweave.cli.info import info
 from unweave.cli.models import models
 from unweave.cli.output import complain, describe, show_traceback
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.command("separate", context_settings=SETTINGS)(separate)
 app.command("config", context_settings=OUTER)(config)
 app.command("train", context_settings=OUTER)(train)
+app.command("export", context_settings=SETTINGS)(export)
 app.command("evaluate", context_settings=SETTINGS)(evaluate)
 app.command("plot", context_settings=SETTINGS)(plot)
 app.command("models", context_settings=SETTINGS)(models)

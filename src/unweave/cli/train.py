@@ -143,7 +143,7 @@ class Listening:
         self._bars, self._as_json = bars, as_json
         self._tasks: dict[str, TaskID] = {}
         self._begun = 0
-        self._said = time.monotonic()
+        self._said: float | None = None
 
     def __call__(self, event: "Event") -> None:
         """Take an event."""
@@ -164,6 +164,7 @@ class Listening:
 
     def _now_and_then(self, line: str) -> None:
         now = time.monotonic()
+        self._said = now if self._said is None else self._said
         if now - self._said > 5:
             self._said = now
             print(line, file=sys.stderr, flush=True)

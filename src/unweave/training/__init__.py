@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unweave.training.config import Config
     from unweave.training.config_files import load_config, save_config
+    from unweave.training.export import export_model
     from unweave.training.fit import TrainingResult, train
     from unweave.training.model_folder import ModelFolder
     from unweave.training.network import build_network
@@ -24,6 +25,7 @@ _LAZY = {
     "SpectrogramMaskModel": "unweave.training.separation_model",
     "TrainingResult": "unweave.training.fit",
     "build_network": "unweave.training.network",
+    "export_model": "unweave.training.export",
     "load_config": "unweave.training.config_files",
     "save_config": "unweave.training.config_files",
     "train": "unweave.training.fit",
@@ -37,6 +39,7 @@ __all__ = [
     "SpectrogramMaskModel",
     "TrainingResult",
     "build_network",
+    "export_model",
     "load_config",
     "save_config",
     "train",
