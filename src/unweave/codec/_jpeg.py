@@ -21,9 +21,9 @@ from unweave.errors import CodecError
 
 Pixels = npt.NDArray[Any]
 BLOCK = 8
-_SEGMENT_BLOCKS = range(
-    40, 23, -1
-)  # 4 to 7 s of 44.1 kHz with a hop of 1024; a marker costs 3 bytes
+# 4 to 9 s at 44.1 kHz with a hop of 1024; each marker costs some 3 bytes.
+_SEGMENT_BLOCKS = range(48, 23, -1)
+_UNCUT_BLOCKS = 64  # what is no wider is one segment
 _SOS, _EOI, _DRI, _APP1, _SOF0 = 0xDA, 0xD9, 0xDD, 0xE1, 0xC0
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # all kinds of frame headers
 
@@ -90,7 +90,7 @@ def interval(width: int) -> tuple[int, int]:
     The width given is its own: asked for it again, the answer is the same width.
     """
     blocks = -(-width // BLOCK)
-    if blocks <= max(_SEGMENT_BLOCKS):
+    if blocks <= _UNCUT_BLOCKS:
         return blocks, blocks * BLOCK
     size = min(_SEGMENT_BLOCKS, key=lambda size: -blocks % size)
     return size, -(-blocks // size) * size * BLOCK

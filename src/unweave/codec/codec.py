@@ -155,7 +155,7 @@ class SpectrogramCodec:
     ) -> Tensor:
         """Read magnitudes of an image file.
 
-        Of a JPEG file only the columns wanted, to within some 250 frames, are decoded.
+        Of a JPEG file only the columns wanted, to within some 400 frames, are decoded.
 
         Args:
             source: The file, or its path.
