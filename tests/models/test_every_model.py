@@ -224,7 +224,17 @@ def excerpt(net, frames=8192):
     return stems.sum(0)[None], stems[None, : len(net.sources)]
 
 
-@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build[1].get("network", build[0]))
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(
+            build,
+            marks=[pytest.mark.slow] if build[1].get("network") == "HybridNet" else [],
+            id=build[1].get("network", build[0]),
+        )
+        for build in BUILDS
+    ],
+)
 def test_an_architecture_learns_one_excerpt(build):
     """The mean squared error falls to a tenth."""
     net = fresh(

@@ -21,6 +21,11 @@ def plan(paths, *, names=("vocals", "bass"), output=Path("out"), **options):
         ({"stems": ("bass", "vocals", "bass")}, [("bass", 2), ("vocals", 0)]),
         ({"two_stems": "vocals"}, [("vocals", 0), ("accompaniment", 1, 2, 3)]),
         ({"two_stems": "drums"}, [("drums", 1), ("no_drums", 0, 2, 3)]),
+        ({"mixture": "song", "stems": ("bass",)}, [("song", 0, 1, 2, 3), ("bass", 2)]),
+        (
+            {"mixture": "song", "two_stems": "drums"},
+            [("song", 0, 1, 2, 3), ("drums", 1), ("no_drums", 0, 2, 3)],
+        ),
     ],
 )
 def test_selection(options, expected):
@@ -32,6 +37,11 @@ def test_selection(options, expected):
 def test_unknown_stems_are_refused(options):
     with pytest.raises(ParameterError, match="unknown stem 'vocal': the model gives vocals, drums"):
         select_stems(STEMS, OutputOptions(**options))
+
+
+def test_a_mixture_needs_a_name_of_its_own():
+    with pytest.raises(ParameterError, match="mixture='bass' is the name of a stem"):
+        select_stems(STEMS, OutputOptions(mixture="bass"))
 
 
 def test_names_are_filled_in():
@@ -102,6 +112,7 @@ def test_no_song_is_overwritten(tmp_path):
         ({"duration": 0}, "duration=0 s"),
         ({"stems": ("bass",), "two_stems": "bass"}, "exclude each other"),
         ({"stem_mp4": True, "two_stems": "bass"}, "a stem.mp4 holds all stems"),
+        ({"stem_mp4": True, "mixture": "song"}, "a stem.mp4 holds the mixture"),
     ],
 )
 def test_bad_options_are_refused(options, text):

@@ -347,3 +347,13 @@ def test_a_gpu_gives_the_same(conv_net, noise, level):
     there = stacked(Separator(conv_net, device="cuda").separate(signal.cuda(), 8000))
     assert there.device.type == "cuda"
     assert level(there.cpu(), here) < -60
+
+
+def test_a_networks_own_segment_is_made_as_long_as_its_grid_needs(gain_net, noise):
+    net = gain_net()
+    net.segment, net.hop_length = 0.1, net.sample_rate
+    audio = noise(net.channels, 6 * net.sample_rate)
+    stems = Separator(net, device="cpu").separate(audio, net.sample_rate)
+    assert next(iter(stems.values())).shape == audio.shape
+    with pytest.raises(ParameterError, match="too short"):
+        Separator(net, device="cpu", segment=0.1)

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -200,6 +201,24 @@ def test_ranges_are_within_what_weights_files_may_ask_for():
                 assert getattr(rule, "le", high) <= high
     choices = ModelParams.model_fields["mask_activation"].annotation.__args__
     assert choices == MASK_ACTIVATIONS
+
+
+def test_the_shipped_network_starts_with_features_of_unit_size():
+    import torch
+
+    from unweave import audio
+
+    root = Path(__file__).parents[2]
+    song, _ = audio.read(root / "examples" / "song" / "mixture.ogg", duration=5)
+    [member] = build_network(small("BandMask")).members
+    seen = []
+    member.body.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    network = build_network(small("BandMask"))
+    network.members[0] = member
+    with torch.no_grad():
+        network(song[None])
+    assert abs(float(seen[0].mean())) < 0.6
+    assert 0.6 < float(seen[0].std()) < 1.6
 
 
 def test_the_seed_draws_the_weights_and_nothing_else():

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from unweave.models.bandmask import BandMaskNet
 from unweave.models.registry import ARCHITECTURES
 from unweave.training.config import Config
 
@@ -65,4 +66,17 @@ def build_network(config: Config) -> nn.Module:
     name, arguments = architecture_of(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training_params.seed)
-        return ARCHITECTURES[name].load()(**arguments)
+        network = ARCHITECTURES[name].load()(**arguments)
+    if isinstance(network, BandMaskNet):
+        _standardise(network)
+    return network
+
+
+def _standardise(network: BandMaskNet) -> None:
+    """Set what log energies are brought to mean 0 and deviation 1 with, to that of usual music.
+
+    The shipped model's own figures, averaged over bands: nothing here depends on the data.
+    """
+    for member in network.members:
+        for name, value in (("mean", -4.8), ("scale", 0.62)):
+            torch.nn.init.constant_(getattr(member, name), value)
