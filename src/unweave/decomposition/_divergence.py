@@ -24,6 +24,15 @@ def blocks(V: Tensor) -> Iterator[slice]:
         yield slice(start, min(V.shape[1], start + step))
 
 
+def mean(V: Tensor) -> float:
+    """Average a spectrogram in double precision.
+
+    Args:
+        V: A spectrogram (freq, frames).
+    """
+    return sum(float(V[:, part].sum(dtype=torch.float64)) for part in blocks(V)) / V.numel()
+
+
 def floors(V: Tensor, beta: float) -> tuple[float, float]:
     """Give the least value of data and what is added to every model.
 
@@ -37,10 +46,9 @@ def floors(V: Tensor, beta: float) -> tuple[float, float]:
     Returns:
         The floor of the data, and that of the model.
     """
-    mean = sum(float(V[:, part].sum(dtype=torch.float64)) for part in blocks(V)) / V.numel()
     if beta > 0:
-        return 0.0, _MODEL_FLOOR * mean
-    floor = float(1.2e-7 ** (2 / (2 - beta))) * mean
+        return 0.0, _MODEL_FLOOR * mean(V)
+    floor = float(1.2e-7 ** (2 / (2 - beta))) * mean(V)
     return floor, floor
 
 

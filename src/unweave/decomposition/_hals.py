@@ -10,7 +10,6 @@ objective would rise.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 
 import torch
@@ -18,19 +17,11 @@ from torch import Tensor
 
 from unweave.decomposition._divergence import energy, gram_divergence
 from unweave.decomposition._problem import Outcome, Problem, Record, unit_templates
+from unweave.decomposition._weights import compiled_available
 
-SWEEPS = 5  # over all rows for each product with V
+SWEEPS = 8  # over all rows for each product with V
 _WORTHWHILE = 2**18  # values of V from which loading the compiled sweeps is worth its while
 _FIRST, _FASTER, _SLOWER, _LIMIT_GROWS = 0.5, 1.05, 1.5, 1.01  # of the extrapolation [Ang2019]
-
-
-@cache
-def _numba_is_there() -> bool:
-    try:
-        import_module("numba")
-    except ImportError:
-        return False
-    return True
 
 
 def sweep(A: Tensor, B: Tensor, X: Tensor, sweeps: int = 1, first: int = 0) -> None:
@@ -105,7 +96,7 @@ class _Steps:
     def __init__(self, p: Problem, sweeps: int) -> None:
         self.p, self.sweeps = p, sweeps
         on_cpu = p.V.device.type == "cpu"
-        fast = on_cpu and p.V.numel() >= _WORTHWHILE and _numba_is_there()
+        fast = on_cpu and p.V.numel() >= _WORTHWHILE and compiled_available()
         self.solve = compiled_sweep if fast else sweep
         self.W_zeros = None if p.W_zeros is None else p.W_zeros.mT
         self.square = energy(p.V)

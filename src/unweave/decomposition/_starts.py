@@ -7,6 +7,8 @@ from importlib import import_module
 import torch
 from torch import Tensor
 
+from unweave.decomposition._divergence import mean
+
 INITS = ("random", "nndsvd", "nndsvda", "separable")
 _OVERSAMPLING, _POWERS = 10, 5  # of the randomised singular value decomposition
 _LIFT = 1e-2  # of a factor's mean: what multiplicative updates get in place of zeros
@@ -52,7 +54,7 @@ def _filled(X: Tensor, value: float) -> Tensor:
 
 def _random(V: Tensor, count: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     device = V.device if generator is None else generator.device
-    level = (V.mean(dtype=torch.float64) / count).sqrt().to(V)
+    level = (mean(V) / count) ** 0.5
 
     def draw(*shape: int) -> Tensor:
         noise = torch.randn(shape, generator=generator, dtype=V.dtype, device=device)

@@ -12,6 +12,7 @@ from torch import Tensor
 from unweave._core.arrays import array_function
 from unweave._core.checks import non_negative, positive_int
 from unweave.decomposition._coarse import Solver, coarse_start
+from unweave.decomposition._divergence import mean
 from unweave.decomposition._given import Given, check_beta, check_spectrogram
 from unweave.decomposition._hals import SWEEPS, hals
 from unweave.decomposition._multiplicative import multiplicative
@@ -42,6 +43,11 @@ class NMFResult(NamedTuple):
         iterations: After how many iterations each value was (..., values).
         n_iter: Iterations made; of several spectrograms the most.
         converged: Whether the objective settled before n_iter ended; of several all.
+
+    Example:
+        >>> result = nmf(torch.ones(5, 7), 1)
+        >>> result.objective.dtype, bool(result.objective[-1] < 1e-6)
+        (torch.float64, True)
     """
 
     W: Tensor
@@ -191,7 +197,7 @@ def _solve(
     p = replace(p, W_zeros=start.W_zeros, H_zeros=start.H_zeros)
     # Other powers of very quiet or loud data leave single precision: make their mean 1, which
     # makes H as much smaller, and the divergence by that to the power of beta
-    gain = 1.0 if p.beta in (0, 1, 2) else 1 / float(p.V.mean(dtype=torch.float64))
+    gain = 1.0 if p.beta in (0, 1, 2) else 1 / mean(p.V)
     if gain != 1:
         l1, changes = p.l1 * gain ** (p.beta - 1), p.temporal_continuity * gain**p.beta
         p = replace(p, V=p.V * gain, l1=l1, temporal_continuity=changes)

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from unweave._core.arrays import array_function
 from unweave._core.checks import non_negative, positive_int
 from unweave.decomposition._descent import descend
-from unweave.decomposition._divergence import blocks, divergence, floors
+from unweave.decomposition._divergence import blocks, divergence, floors, mean
 from unweave.decomposition._given import check_beta, check_spectrogram, items_of
 from unweave.decomposition._multiplicative import Sums, exponent, power, terms, with_floor
 from unweave.decomposition._problem import Outcome, Problem, Record
@@ -111,7 +111,7 @@ def _start(
 ) -> tuple[Tensor, Tensor]:
     """Draw templates that decay, so that they start where strokes do, and activations."""
     device = v.device if generator is None else generator.device
-    level = (v.mean(dtype=torch.float64) / (count * length)).sqrt().to(v)
+    level = (mean(v) / (count * length)) ** 0.5
 
     def draw(*shape: int) -> Tensor:
         noise = torch.rand(shape, generator=generator, dtype=v.dtype, device=device)
