@@ -121,6 +121,15 @@ def test_windows_with_a_silent_source_have_no_result():
     assert np.isfinite(got.median().sdr).all()
 
 
+def test_a_single_click_is_no_silence():
+    reference = noise(2, 1, 300)
+    reference[0] = 0
+    reference[0, 0, [33, 133, 233]] = 1.0
+    estimate = reference + 0.1 * noise(2, 1, 300, seed=1)
+    got = bss_eval(estimate, reference, sample_rate=100, filter_length=4)
+    assert torch.isfinite(got.sdr).all()
+
+
 @pytest.mark.parametrize("name", ["estimate", "reference"])
 def test_a_source_that_is_silent_throughout_is_refused_as_in_museval(name):
     signals = {"reference": song("vocals", "other", seconds=1.0)}
