@@ -6,7 +6,10 @@ otherwise. Milliseconds are medians of process time in one thread, the methods t
 a busy machine slows all of them alike; "all" is wall time on all threads. Megabytes are the peak of
 the process over its inputs, each method in a process of its own.
 
-    python benchmarks/filtering.py [--repeats 5] [--seconds 10 30] [--memory] [--quality]
+Results are written to the memory of the last one that is gone; "new memory" is what a first call or
+one whose results are kept takes.
+
+    python benchmarks/filtering.py [--repeats 5] [--seconds 10 30] [--only W] [--memory] [--quality]
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ import numpy as np
 import torch
 
 from unweave import audio
+from unweave._core.memory import _SPARE as memory_of_results
 from unweave.evaluation import sdr
 from unweave.filtering import (
     StreamingWiener,
@@ -109,6 +113,7 @@ def methods(p: Problem) -> dict[str, dict[str, Callable[[], object]]]:
             "norbert": lambda: norbert.wiener(nv, nx.copy(), 1),
             "open-unmix": lambda: umx.wiener(p.umx_v, p.umx_x, 1, softmask=True),
             "unweave": lambda: wiener(p.v, p.x),
+            "unweave, new memory": lambda: (memory_of_results.clear(), wiener(p.v, p.x)),
             "unweave, norbert's axes": lambda: wiener(sv, sx),
             "unweave, torch": lambda: wiener(p.v, p.x, backend="torch"),
         },
@@ -156,11 +161,12 @@ def compare(work: dict[str, Callable[[], object]], repeats: int) -> dict[str, fl
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def speed(seconds: float, channels: int, repeats: int) -> None:
+def speed(seconds: float, channels: int, repeats: int, only: str = "") -> None:
     p = Problem(seconds, channels)
     works = methods(p)
     if channels != 2:
         works = {name: works[name] for name in ("wiener, 1 iteration", "softmask")}
+    works = {name: work for name, work in works.items() if name.startswith(only)}
     for name, work in works.items():
         medians = compare(work, repeats)
         reference = medians["norbert"]
@@ -251,6 +257,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, nargs="+", default=[10, 30])
     parser.add_argument("--channels", type=int, nargs="+", default=[2, 1, 4, 8])
+    parser.add_argument("--only", default="", help="how the names of the works to time begin")
     parser.add_argument("--memory", action="store_true", help="peaks instead of times")
     parser.add_argument("--quality", action="store_true", help="SDR instead of times")
     parser.add_argument("--threads", action="store_true", help="wall time on all threads only")
@@ -275,7 +282,12 @@ def main() -> None:
         for seconds in args.seconds:
             for channels in args.channels:
                 if channels <= 2 or seconds <= 10:
-                    speed(seconds / (1 if channels <= 2 else channels), channels, args.repeats)
+                    speed(
+                        seconds / (1 if channels <= 2 else channels),
+                        channels,
+                        args.repeats,
+                        args.only,
+                    )
 
 
 if __name__ == "__main__":
