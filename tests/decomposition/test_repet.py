@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from unweave.decomposition import beat_spectrum, repet, repet_sim
-from unweave.decomposition._middle import median
+from unweave.decomposition._sorting import median
 from unweave.errors import ParameterError
 
 

@@ -21,6 +21,7 @@ from unweave.errors import DependencyError, ParameterError
 BACKENDS = ("auto", "compiled", "torch")
 _SHARE = 2**11  # frames that are worth a thread of their own
 _AT_ONCE = 1024  # frames that stop together
+_OPTIMAL = 1e-7  # of the norms of atom and frame: slopes smaller than it are none
 _STOP = 1e-7  # of the first step: steps smaller than it end the iteration
 
 
@@ -106,11 +107,22 @@ def solve(
         return _compiled(A, b, energy, h, hull)
     work = _fast_gradient if hull else _coordinate_descent
     found = h.clone()
-    for start in range(0, len(b), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        found[part] = work(A, b[part], h[part])
+    for frames in torch.split(_improvable(A, b, energy, h, hull), _AT_ONCE):
+        found[frames] = work(A, b[frames], h[frames])
     left = energy + (found * (found @ A - 2 * b)).sum(-1)
     return found, left.clamp_min(0)
+
+
+def _improvable(A: Tensor, b: Tensor, energy: Tensor, h: Tensor, hull: bool) -> Tensor:
+    """Give the frames that some atom, or the origin, would bring nearer."""
+    gradient = h @ A - b
+    slope, small = gradient, _OPTIMAL * (A.diagonal().clamp_min(0) * energy[:, None]).sqrt()
+    if hull:  # weights go from the mixture so far to one corner, which may be the origin
+        slope = torch.nn.functional.pad(gradient, (0, 1))
+        slope = slope - (gradient * h).sum(-1, keepdim=True)
+        small = torch.cat([small, _OPTIMAL * energy[:, None]], 1)
+    improvable = (slope < -small).any(-1)
+    return improvable.nonzero().flatten()
 
 
 def _compiled(A: Tensor, b: Tensor, energy: Tensor, h: Tensor, hull: bool) -> tuple[Tensor, Tensor]:

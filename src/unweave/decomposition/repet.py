@@ -21,7 +21,7 @@ from torch import Tensor
 from unweave._core.arrays import array_function
 from unweave._core.checks import positive_int
 from unweave._core.memory import fresh
-from unweave.decomposition._middle import median
+from unweave.decomposition._sorting import median
 from unweave.decomposition.hpss import check_margins, check_power, soft_shares
 from unweave.errors import ParameterError
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from unweave._core.arrays import array_function
+from unweave.decomposition._sorting import ascending
 from unweave.errors import ParameterError
 
 
@@ -53,14 +54,14 @@ def simplex_projection(
     number = isinstance(total, int | float) and not isinstance(total, bool)
     if not number or not 0 < total < math.inf:
         raise ParameterError(f"total={total!r} must be a positive number")
-    descending = x.sort(dim, descending=True).values
-    places = torch.arange(1, x.shape[dim] + 1, device=x.device, dtype=x.dtype)
-    places = places.reshape(-1, *[1] * ((x.ndim - 1 - dim) % x.ndim))
-    thresholds = (descending.cumsum(dim) - total) / places
+    vectors = x.movedim(dim, -1)
+    descending = ascending(vectors).flip(-1)
+    places = torch.arange(1, vectors.shape[-1] + 1, device=x.device, dtype=x.dtype)
+    thresholds = (descending.cumsum(-1) - total) / places
     # The elements above the threshold that they make are the first ones, and at least one.
-    count = (descending > thresholds).sum(dim, keepdim=True).clamp_min(1)
-    lowered = (x - thresholds.gather(dim, count - 1)).clamp_min(0)
-    if not with_origin:
-        return lowered
-    positive = x.clamp_min(0)
-    return torch.where(positive.sum(dim, keepdim=True) <= total, positive, lowered)
+    count = (descending > thresholds).sum(-1, keepdim=True).clamp_min(1)
+    threshold = thresholds.gather(-1, count - 1)
+    if with_origin:  # vectors of a sum small enough keep their positive elements
+        inside = vectors.clamp_min(0).sum(-1, keepdim=True) <= total
+        threshold = torch.where(inside, 0, threshold)
+    return (vectors - threshold).clamp_min(0).movedim(-1, dim)
