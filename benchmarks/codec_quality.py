@@ -98,22 +98,25 @@ def measure(codec: SpectrogramCodec, sound: Tensor, ear: Ear) -> tuple[float, fl
     return size, *ratios, ear.distance(again, sound)
 
 
-def at(curve: list[tuple[int, np.ndarray]], wanted: float, by: int, of: int) -> float:
+def at(curve: list[tuple[int, np.ndarray]], wanted: float, by: int, of: int) -> str:
     """Interpolate a figure of a sweep where another one has the wanted value."""
     points = sorted((float(row[by]), float(row[of])) for _, row in curve)
-    return float(np.interp(wanted, [p[0] for p in points], [p[1] for p in points]))
+    places, values = zip(*points, strict=True)
+    if wanted > places[-1]:  # the sweep ends before
+        return f"under {min(values):.1f}" if of == 0 else f"over {max(values):.1f}"
+    return f"{np.interp(wanted, places, values):.1f}"
 
 
 def goals(curves: dict[str, list[tuple[int, np.ndarray]]]) -> None:
     norbert = dict(curves["norbert"])
     for name in ("jpeg", "avif", "jxl"):
         sizes = [at(curves[name], norbert[q][3], 3, 0) for q in (80, 95)]
-        ratios = ", ".join(f"{at(curves[name], size, 0, 1):.1f} dB at {size}" for size in (8, 15))
+        ratios = ", ".join(f"{at(curves[name], size, 0, 1)} dB at {size}" for size in (8, 15))
         print(
-            f"{name}: {sizes[0]:.1f} kB/s has norbert's score at q=80 ({norbert[80][0]:.1f} kB/s),"
-            f" {sizes[1]:.1f} that at q=95 ({norbert[95][0]:.1f}); SNR {ratios} kB/s"
+            f"{name}: {sizes[0]} kB/s has norbert's score at q=80 ({norbert[80][0]:.1f} kB/s),"
+            f" {sizes[1]} that at q=95 ({norbert[95][0]:.1f}); SNR {ratios} kB/s"
         )
-    ratios = ", ".join(f"{at(curves['norbert'], s, 0, 1):.1f} dB at {s}" for s in (8, 15))
+    ratios = ", ".join(f"{at(curves['norbert'], s, 0, 1)} dB at {s}" for s in (8, 15))
     print(f"norbert: SNR {ratios} kB/s")
 
 
