@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unweave import (
         audio,
+        codec,
+        datasets,
+        decomposition,
         errors,
         evaluation,
         filtering,
         losses,
         models,
+        plots,
         separation,
+        training,
         transforms,
     )
     from unweave.audio import read, write
@@ -24,12 +29,17 @@ __version__ = "0.1.0"
 
 _PARTS = (
     "audio",
+    "codec",
+    "datasets",
+    "decomposition",
     "errors",
     "evaluation",
     "filtering",
     "losses",
     "models",
+    "plots",
     "separation",
+    "training",
     "transforms",
 )
 _NAMES = {
@@ -42,14 +52,19 @@ _NAMES = {
 __all__ = [
     "Separator",
     "audio",
+    "codec",
+    "datasets",
+    "decomposition",
     "errors",
     "evaluation",
     "filtering",
     "losses",
     "models",
+    "plots",
     "read",
     "separate",
     "separation",
+    "training",
     "transforms",
     "write",
 ]
