@@ -59,7 +59,7 @@ class Trainee:
         loss = mse_loss(self.network(x), y)
         loss.backward()
         self.optimiser.step()
-        return float(loss)
+        return loss.item()
 
 
 def steps(batch: int, seconds: float, repeats: int, hidden: int) -> None:

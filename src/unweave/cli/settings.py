@@ -50,7 +50,9 @@ def run_with_settings(
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     command = _with_settings(door, list(own), doc, list(groups))
     app.command(context.info_name, context_settings=_INNER, no_args_is_help=True)(command)
-    app(_plain(context.args), prog_name=context.command_path, standalone_mode=False)
+    words = _plain(context.args)
+    code = app(words, prog_name=context.command_path, standalone_mode=False)
+    raise typer.Exit(code or 0)  # an interruption, too, is no more than a code here
 
 
 def _with_settings(
