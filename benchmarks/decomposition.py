@@ -423,7 +423,7 @@ def high_water() -> float:
 def peak(method: str, beta: float, path: str) -> None:
     """Print the peak of this process over its inputs, which making them must not hide."""
     V = np.load(path)
-    METHODS[method](V[:, :64].copy(), random_start(V[:, :64], 7, 0), beta, 2)
+    METHODS[method](V[:, :160].copy(), random_start(V[:, :160], 7, 0), beta, 2)
     start = random_start(V, 20, 0)
     before = high_water()
     METHODS[method](V, start, beta, 11)
