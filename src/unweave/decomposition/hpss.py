@@ -33,6 +33,10 @@ class HPSS(NamedTuple):
         harmonic: What goes on in time.
         percussive: What is spread in frequency.
         residual: What is left; without margins, no more than rounding errors.
+
+    Example:
+        >>> hpss(torch.ones(4, 4)).harmonic[0]
+        tensor([0.5000, 0.5000, 0.5000, 0.5000])
     """
 
     harmonic: Tensor

@@ -32,6 +32,11 @@ class Match(NamedTuple):
         scores: For each reference the ratio of that pair in dB, or nan where it has no estimate.
         table: The ratio of every pair in dB: references in rows, estimates in columns.
         unmatched: For each estimate whether it belongs to no reference.
+
+    Example:
+        >>> x = torch.eye(2, 8)[:, None]
+        >>> match_components(x, x + 0.1).scores.round()
+        tensor([13., 13.])
     """
 
     indices: Tensor

@@ -36,6 +36,11 @@ class Repetition(NamedTuple):
     Attributes:
         background: What repeats.
         foreground: What does not.
+
+    Example:
+        >>> background, foreground = repet(torch.ones(2, 9), period=3)
+        >>> bool((background == 1).all()), bool((foreground == 0).all())
+        (True, True)
     """
 
     background: Tensor

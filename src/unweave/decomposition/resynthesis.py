@@ -35,6 +35,12 @@ class Resynthesis(NamedTuple):
     Attributes:
         components: The audio of each.
         residual: What they leave of the mixture.
+
+    Example:
+        >>> transform, mixture = STFT(n_fft=16), torch.ones(20)
+        >>> W, H = torch.ones(9, 1), torch.ones(1, 6)
+        >>> resynthesise(W, H, mixture, transform=transform).components.shape
+        torch.Size([1, 20])
     """
 
     components: Tensor

@@ -32,6 +32,11 @@ class SeparableNMF(NamedTuple):
         indices: The frames chosen, in the order in which they were found.
         W: These frames of the spectrogram.
         H: How much of each is in every frame.
+
+    Example:
+        >>> indices, W, H = separable_nmf(torch.eye(3), 2)
+        >>> indices, W.shape, H.shape
+        (tensor([0, 1]), torch.Size([3, 2]), torch.Size([2, 3]))
     """
 
     indices: Tensor
