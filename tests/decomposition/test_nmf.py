@@ -389,7 +389,7 @@ def test_what_cannot_be_factorised_is_refused(V, options, message):
 
 @pytest.mark.parametrize("beta", [2.0, 1.0])
 def test_long_spectrograms_start_with_some_of_their_frames(beta):
-    """Templates found in every fourth frame, or more: after one step it is where others are late."""
+    """After a few steps it is where others are late."""
     draw = torch.Generator().manual_seed(0)
     V = torch.rand(40, 4, generator=draw) ** 4 @ torch.rand(4, 4000, generator=draw) ** 4 + 0.01
     coarse = nmf(V, 4, beta=beta, n_iter=3, tol=0, check_every=1)

@@ -71,7 +71,7 @@ def nmfd(
 
     Example:
         >>> V = torch.zeros(33, 40)
-        >>> V[:, 5:11] = V[:, 22:28] = torch.rand(33, 6) + 0.1  # one stroke, twice
+        >>> V[:, 5:11] = V[:, 22:28] = 0.5 ** torch.arange(6)  # one stroke, twice
         >>> seed = torch.Generator().manual_seed(0)
         >>> found = nmfd(V, 1, template_frames=6, generator=seed)
         >>> sorted(found.H[0].topk(2).indices.tolist())
