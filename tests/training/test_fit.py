@@ -65,8 +65,10 @@ def test_the_best_weights_separate(model, music):
     about = weights_metadata(weights)
     assert about["unweave.epoch"] == str(result.best_epoch)
     assert float(about["unweave.val_loss"]) == pytest.approx(result.best_loss, rel=1e-4)
-    stems = Separator(weights, device="cpu").separate(torch.zeros(1, 4000), sample_rate=8000)
+    mixture = torch.rand(1, 4000, generator=torch.Generator().manual_seed(0))
+    stems = Separator(weights, device="cpu").separate(mixture, sample_rate=8000)
     assert stems["vocals"].shape == (1, 4000)
+    assert not torch.allclose(stems["vocals"], mixture, atol=0.01)  # a lone stem is no mixture
     state = load_state(ModelFolder(result.folder).last_checkpoint)
     average = dict(load_weights(result.folder / "checkpoint" / "last.safetensors").state_dict())
     floats = [value for value in average.values() if value.is_floating_point()]

@@ -296,7 +296,8 @@ class Separator:
         for block in completed(
             resampled(stems, network_rate, sample_rate),
             mixture,
-            consistent=self.options.mixture_consistency,
+            # A lone stem that lacked nothing would be the mixture
+            consistent=self.options.mixture_consistency and len(self._network.sources) > 1,
             residual=self.options.residual,
         ):
             done += block.shape[-1]

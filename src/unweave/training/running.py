@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision
 
@@ -66,6 +67,10 @@ def build_trainer(place: ModelFolder, config: Config) -> Trainer:
         raise ConfigError("training_params.accelerator='cuda': torch sees no GPU of CUDA here")
     cuda = training.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     options: dict[str, Any] = _precision(config, torch.device("cuda" if cuda else "cpu"))
+    plugins: list[Any] = options.setdefault("plugins", [])
+    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
+        # A job that is queued again goes on from our own state; Lightning would write one as well
+        plugins.append(SLURMEnvironment(auto_requeue=False))
     clip = training.max_grad_norm
     try:
         return Trainer(
