@@ -47,7 +47,6 @@ def mutated(file, draw):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.filterwarnings("default")
 def test_damaged_files_are_decoded_or_refused(kind):
     options = {"n_fft": 256, "hop_length": 64, **KINDS[kind]}
     codec = SpectrogramCodec("norbert" if kind == "norbert" else "balanced", **options)

@@ -20,6 +20,18 @@ import numpy.typing as npt
 from unweave.errors import CodecError
 
 Pixels = npt.NDArray[Any]
+FAULTS = (  # what decoders raise of damaged files
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    UserWarning,  # where warnings are errors
+    ValueError,
+)
 BLOCK = 8
 # 4 to 9 s at 44.1 kHz with a hop of 1024; each marker costs some 3 bytes.
 _SEGMENT_BLOCKS = range(48, 23, -1)
@@ -162,7 +174,7 @@ def decode(data: bytes, components: int) -> Pixels:
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
             return np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:
+    except FAULTS as error:
         raise CodecError(f"the JPEG file is damaged: {error}") from error
 
 

@@ -63,6 +63,8 @@ class SpectrogramCodec:
     ) -> bytes:
         """Make an image file of audio.
 
+        It takes some four times the memory of the magnitudes.
+
         Args:
             audio: Audio, real.
             sample_rate: Samples per second.
@@ -84,7 +86,7 @@ class SpectrogramCodec:
                 f"audio of shape {tuple(signal.shape)} and dtype {signal.dtype} must be"
                 " (channels, time), floating and not empty"
             )
-        magnitude = self._analyse(signal.double() if self.settings.norbert else signal).abs()
+        magnitude = self._analyse(signal.detach())
         return self._encode(magnitude, sample_rate, signal.shape[-1], path)
 
     def encode_spectrogram(
@@ -247,8 +249,8 @@ class SpectrogramCodec:
 
     def _analyse(self, audio: Tensor) -> Tensor:
         made = self.settings
-        if made.norbert:  # scipy completes the last hop
-            audio = pad(audio, (0, -audio.shape[-1] % made.hop_length))
+        if made.norbert:  # in double precision; SciPy completes the last hop
+            audio = pad(audio.double(), (0, -audio.shape[-1] % made.hop_length))
         return stft(
             audio,
             n_fft=made.n_fft,
@@ -256,6 +258,7 @@ class SpectrogramCodec:
             window=made.window,
             center=made.center,
             pad_mode=made.pad_mode,
+            output="magnitude",
         )
 
     def _levels(self, magnitude: Tensor, sample_rate: float) -> Tensor:

@@ -10,24 +10,13 @@ from typing import Any
 import numpy as np
 
 from unweave.codec import _exif, _jpeg, _jxl
-from unweave.codec._jpeg import Pixels
+from unweave.codec._jpeg import FAULTS, Pixels
 from unweave.errors import CodecError, DependencyError, ParameterError
 
 FORMATS = ("jpeg", "png", "webp", "avif", "jxl")
 MAX_PIXELS = 1024**3 // 12  # what Pillow, too, opens without a warning
 _MAX_SIDE = {"jpeg": 65_535, "webp": 16_383, "avif": 65_535, "png": 2**31 - 1, "jxl": 2**30}
 _FLAT = 16  # every coefficient's step at quality 50; 8 at 75, 3 at 90
-_FAULTS = (  # what decoders raise of damaged files
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
 
 
 @dataclass(frozen=True)
@@ -196,7 +185,7 @@ def open_image(data: bytes) -> ImageData:
     bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         image = Image.open(io.BytesIO(data), formats=[format.upper()])
-    except (UnidentifiedImageError, *bombs, *_FAULTS) as error:
+    except (UnidentifiedImageError, *bombs, *FAULTS) as error:
         raise CodecError(f"the {format} image is damaged: {_reason(error)}") from error
     _check_size(*image.size)
     exif = image.info.get("exif")
@@ -206,7 +195,7 @@ def open_image(data: bytes) -> ImageData:
     def load(first: int, last: int) -> tuple[Pixels, int]:
         try:
             return _grey(image), 0
-        except _FAULTS as error:
+        except FAULTS as error:
             raise CodecError(f"the {format} image is damaged: {_reason(error)}") from error
 
     return ImageData(header, load)
