@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -221,6 +223,37 @@ def test_a_folder_that_cannot_be_written_is_named(model, music):
     (folder / "checkpoint").touch()  # in the way of the folder
     with pytest.raises(UnweaveError, match=r"cannot write .*checkpoint"):
         train(folder, music)
+
+
+def test_a_full_disk_is_named_and_the_last_state_is_kept(model, music):
+    folder = model(tensorboard=False, save_audio=False)
+    train(folder, music, evaluate=False)
+    before = {path: path.read_bytes() for path in (folder / "checkpoint").iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
+        with pytest.raises(UnweaveError, match=r"cannot write '.*checkpoint/.*'.* is kept") as told:
+            train(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "\n" not in str(told.value)
+    assert {path: path.read_bytes() for path in (folder / "checkpoint").iterdir()} == before
+    assert train(folder, evaluate=False).epochs == 2
+
+
+def test_slurms_queue_is_left_alone(model, monkeypatch):
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+
+    from unweave.training.running import build_trainer
+
+    monkeypatch.setattr(SLURMEnvironment, "detect", staticmethod(lambda: True))
+    place = ModelFolder(model())
+    trainer = build_trainer(place, place.load_config())
+    environment = trainer._accelerator_connector.cluster_environment
+    assert isinstance(environment, SLURMEnvironment)
+    assert not environment.auto_requeue
 
 
 def test_no_such_precision_on_a_cpu(model, music):
