@@ -92,6 +92,19 @@ def test_audio_is_split_in_full_length():
     assert isinstance(hpss_audio(x.numpy()).harmonic, np.ndarray)
 
 
+@pytest.mark.parametrize("length", [20_000, 21_111, 24_577])
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("kernel_size", [9, (6, 11)])
+def test_long_audio_is_split_piece_by_piece(monkeypatch, length, center, kernel_size):
+    x = torch.randn(2, length, generator=torch.Generator().manual_seed(0))
+    transform = STFT(n_fft=256, hop_length=100, center=center)
+    options = {"kernel_size": kernel_size, "margin": 2.0, "transform": transform}
+    whole = hpss_audio(x, **options)
+    monkeypatch.setattr(sys.modules["unweave.decomposition.hpss"], "_FRAMES", 20)
+    for one, other in zip(hpss_audio(x, **options), whole, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
 def test_silence_and_nothing():
     silent = hpss(torch.zeros(4, 5))
     assert all((x == 0).all() for x in silent)

@@ -12,7 +12,7 @@ References:
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from unweave.errors import ParameterError
 from unweave.transforms import STFT, median_magnitudes
 
 _BLOCK = 2**17  # bins that are worked on at once: what is made of them stays in the cache
+_FRAMES = 1024  # of a piece of long audio
 
 
 class HPSS(NamedTuple):
@@ -127,7 +128,8 @@ def hpss_audio(
 ) -> HPSS:
     """Split audio into a harmonic part, a percussive part and a residual of the same length.
 
-    Memory is some twenty times that of the audio.
+    Long audio is worked on piece by piece, with as much around each that the result is that of the
+    whole; but for the audio and its parts, memory does not grow with its length.
 
     Args:
         x: Audio.
@@ -157,10 +159,34 @@ def hpss_audio(
         (True, True)
     """
     transform = STFT() if transform is None else transform
-    spectrogram = complex_spectrogram(x, transform)
-    parts = hpss(spectrogram, kernel_size=kernel_size, power=power, margin=margin)
-    length = x.shape[-1]
-    harmonic, percussive = (transform.inverse(part, length=length) for part in parts[:2])
+    options = {"kernel_size": kernel_size, "power": power, "margin": margin}
+    context = _context(kernel_size, transform)
+    step, length = _FRAMES * transform.hop_length, x.shape[-1]
+    whole = needs_plain_form(x) or transform.freq_scale != "no" or transform.trainable
+    if whole or length <= step + 2 * context:
+        return _split_audio(x, transform, options)
+    out = HPSS(*(fresh(x, *x.shape) for _ in range(3)))
+    for start in range(0, length, step):
+        stop = length if length - start <= step + context else start + step
+        first = max(0, start - context)
+        done = _split_audio(x[..., first : stop + context], transform, options)
+        for target, part in zip(out, done, strict=True):
+            target[..., start:stop] = part[..., start - first : stop - first]
+        if stop == length:
+            break
+    return out
+
+
+def _context(kernel_size: int | tuple[int, int], transform: STFT) -> int:
+    """Give how many samples on either side take part in one: whole frames of them."""
+    size = kernel_size[0] if isinstance(kernel_size, tuple | list) else kernel_size
+    samples = 2 * transform.n_fft + (size // 2 + 1) * transform.hop_length
+    return -(-samples // transform.hop_length) * transform.hop_length
+
+
+def _split_audio(x: Tensor, transform: STFT, options: dict[str, Any]) -> HPSS:
+    parts = hpss(complex_spectrogram(x, transform), **options)
+    harmonic, percussive = (transform.inverse(part, length=x.shape[-1]) for part in parts[:2])
     return HPSS(harmonic, percussive, x - harmonic - percussive)
 
 

@@ -36,7 +36,7 @@ class Match(NamedTuple):
     Example:
         >>> x = torch.eye(2, 8)[:, None]
         >>> match_components(x, x + 0.1).scores.round()
-        tensor([13., 13.])
+        tensor([12., 12.])
     """
 
     indices: Tensor
