@@ -51,6 +51,7 @@ def coarse_start(
         H_zeros=None if p.H_zeros is None else p.H_zeros[:, ::stride],
         n_iter=n_iter,
         check_every=20,
+        progress=None,
     )
     W = solve(part, W, H[:, ::stride].contiguous()).W
     loudness = W.sum().clamp_min(torch.finfo(W.dtype).tiny)

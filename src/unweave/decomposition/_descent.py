@@ -46,7 +46,7 @@ def descend(p: Problem, updates: Updates, W: Tensor, H: Tensor, *, extrapolate: 
         H: Initial activations.
         extrapolate: Whether to make steps at points beyond the last step's end.
     """
-    record, momentum = Record(p.tol), _Momentum(extrapolate)
+    record, momentum = Record(p.tol, progress=p.progress), _Momentum(extrapolate)
     record.add(0, updates.objective(W, H))
     best = old = (W, H)
     for iteration in range(1, p.n_iter + 1):

@@ -153,7 +153,8 @@ def hals(p: Problem, W: Tensor, H: Tensor, *, sweeps: int, extrapolate: bool) ->
     """
     if p.l1:
         W, H = unit_templates(W, H, p.n_fixed)
-    steps, record, further = _Steps(p, sweeps), Record(p.tol), _Extrapolation()
+    steps, record = _Steps(p, sweeps), Record(p.tol, progress=p.progress)
+    further = _Extrapolation()
     Wt, known = W.mT.contiguous(), p.n_fixed == W.shape[1]
     products = steps.products(Wt)
     record.add(0, steps.objective(products, H))

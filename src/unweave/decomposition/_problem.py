@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+Told = Callable[[int, float], object]
 
 _SPAN = 10  # iterations over which the objective must fall
 
@@ -26,6 +29,7 @@ class Problem:
         n_iter: The most iterations.
         tol: Fall of the objective, relative to its first value, that is worth ten iterations.
         check_every: Iterations between two values of the objective, where these cost time.
+        progress: Called with the iterations made and the objective.
     """
 
     V: Tensor
@@ -38,6 +42,7 @@ class Problem:
     n_iter: int = 200
     tol: float = 0.0
     check_every: int = 1
+    progress: Told | None = None
 
     def penalty(self, H: Tensor) -> float:
         """Give what the penalties add to the objective.
@@ -71,12 +76,14 @@ class Record:
         values: The objective at some iterations.
         iterations: At which ones; the first is 0, the start.
         converged: Whether the objective has settled.
+        progress: Called with every iteration and value that is noted.
     """
 
     tol: float
     values: list[float] = field(default_factory=list)
     iterations: list[int] = field(default_factory=list)
     converged: bool = False
+    progress: Told | None = None
 
     def add(self, iteration: int, value: float) -> bool:
         """Note a value and tell whether the objective has settled.
@@ -85,8 +92,7 @@ class Record:
             iteration: How many iterations led to it.
             value: The objective.
         """
-        self.values.append(value)
-        self.iterations.append(iteration)
+        self._note(iteration, value)
         before = [
             earlier
             for earlier, at in zip(self.values, self.iterations, strict=True)
@@ -104,8 +110,13 @@ class Record:
         Args:
             iteration: The last of them.
         """
-        self.values.append(self.values[-1])
+        self._note(iteration, self.values[-1])
+
+    def _note(self, iteration: int, value: float) -> None:
+        self.values.append(value)
         self.iterations.append(iteration)
+        if self.progress is not None:
+            self.progress(iteration, value)
 
 
 def unit_templates(W: Tensor, H: Tensor, n_fixed: int) -> tuple[Tensor, Tensor]:

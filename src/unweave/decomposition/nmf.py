@@ -16,7 +16,7 @@ from unweave.decomposition._divergence import mean
 from unweave.decomposition._given import Given, check_beta, check_spectrogram
 from unweave.decomposition._hals import SWEEPS, hals
 from unweave.decomposition._multiplicative import multiplicative
-from unweave.decomposition._problem import Outcome, Problem, Record
+from unweave.decomposition._problem import Outcome, Problem, Record, Told
 from unweave.decomposition._starts import INITS
 from unweave.errors import ParameterError
 
@@ -77,6 +77,7 @@ def nmf(
     temporal_continuity: float = 0.0,
     n_starts: int = 1,
     check_every: int = 10,
+    progress: Told | None = None,
     generator: torch.Generator | None = None,
 ) -> NMFResult:
     """Factorise spectrograms into templates and their activations, V = W H, all non-negative.
@@ -112,6 +113,8 @@ def nmf(
             others are random.
         check_every: Multiplicative updates evaluate the objective after so many iterations, since
             it costs nearly as much as one of them; HALS has it for nothing, after each.
+        progress: Called with the iterations made and the objective, wherever that is evaluated; of
+            every start and spectrogram anew, from 0.
         generator: Source of random starts; torch's own if not given.
 
     Returns:
@@ -155,6 +158,7 @@ def nmf(
         n_iter=positive_int("n_iter", n_iter),
         tol=non_negative("tol", tol),
         check_every=positive_int("check_every", check_every),
+        progress=progress,
     )
     solver = _check_solver(solver, init, problem)
     inits = [init] + ["random"] * (positive_int("n_starts", n_starts) - 1)
