@@ -100,7 +100,8 @@ class Keeper(Callback):
         loss = measured(trainer, "val_loss")
         loss = measured(trainer, "loss") if math.isnan(loss) else loss
         stop = module.schedule.epoch(loss)
-        self.improved = loss < self.best_loss or not self.best_epoch
+        # Without a number yet, anything is better
+        self.improved = loss < self.best_loss or not math.isfinite(self.best_loss)
         if self.improved:
             self.best_loss, self.best_epoch = loss, module.epochs_done
         row = {name: measured(trainer, name) for name in ("loss", "val_loss", "val_si_sdr")}
