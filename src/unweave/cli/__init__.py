@@ -12,6 +12,8 @@ from typer.exceptions import Abort, TyperException
 
 from unweave import __version__
 from unweave.cli.config import config
+from unweave.cli.decode import decode
+from unweave.cli.encode import encode
 from unweave.cli.evaluate import evaluate
 from unweave.cli.export import export
 from unweave.cli.info import info
@@ -50,6 +52,8 @@ app.command("config", context_settings=OUTER)(config)
 app.command("train", context_settings=OUTER)(train)
 app.command("export", context_settings=SETTINGS)(export)
 app.command("evaluate", context_settings=SETTINGS)(evaluate)
+app.command("encode", context_settings=SETTINGS)(encode)
+app.command("decode", context_settings=SETTINGS)(decode)
 app.command("plot", context_settings=SETTINGS)(plot)
 app.command("models", context_settings=SETTINGS)(models)
 app.command("info", context_settings=SETTINGS)(info)

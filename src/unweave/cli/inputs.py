@@ -4,7 +4,7 @@ import glob
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,11 @@ OTHER_SUFFIXES = {".aif", ".aifc", ".wave", ".oga"}
 
 
 def find_tracks(
-    given: str, *, avoid: Path, refuse: Callable[[str, Exception], object]
+    given: str,
+    *,
+    avoid: Path,
+    refuse: Callable[[str, Exception], object],
+    suffixes: Collection[str] | None = None,
 ) -> "list[Track]":
     """Turn one word into songs.
 
@@ -23,6 +27,7 @@ def find_tracks(
         given: a file, a folder that is searched with all its folders, or a glob.
         avoid: the output folder; stems of an earlier run are not separated again.
         refuse: called with a folder that cannot be searched, and why; the others are searched.
+        suffixes: of the files wanted in folders, in lower case; those of audio if not given.
 
     Returns:
         The songs. Those of a folder are named by their place in it, so that the output mirrors it.
@@ -35,7 +40,7 @@ def find_tracks(
 
     path = Path(given).expanduser()
     if os.path.lexists(path) or not glob.has_magic(given):
-        return _file_or_folder(path, avoid, refuse)
+        return _file_or_folder(path, avoid, refuse, suffixes)
     matches = [
         Path(match)
         for match in sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute too)
@@ -45,23 +50,31 @@ def find_tracks(
     matches = [m for m in matches if not m.resolve().is_relative_to(skipped)] or matches
     if not matches:
         raise AudioFileError(f"no file matches {given!r}")
-    return [track for match in matches for track in _file_or_folder(match, avoid, refuse)]
+    return [track for match in matches for track in _file_or_folder(match, avoid, refuse, suffixes)]
 
 
 def _file_or_folder(
-    path: Path, avoid: Path, refuse: Callable[[str, Exception], object]
+    path: Path,
+    avoid: Path,
+    refuse: Callable[[str, Exception], object],
+    suffixes: Collection[str] | None,
 ) -> "list[Track]":
     from unweave.separation.layout import Track
 
-    return _search(path, avoid, refuse) if path.is_dir() else [Track.of(path)]
+    return _search(path, avoid, refuse, suffixes) if path.is_dir() else [Track.of(path)]
 
 
-def _search(folder: Path, avoid: Path, refuse: Callable[[str, Exception], object]) -> "list[Track]":
+def _search(
+    folder: Path,
+    avoid: Path,
+    refuse: Callable[[str, Exception], object],
+    wanted: Collection[str] | None,
+) -> "list[Track]":
     from unweave.audio import supported_formats
     from unweave.errors import AudioFileError
     from unweave.separation.layout import Track
 
-    suffixes = {f".{name}" for name in supported_formats()} | OTHER_SUFFIXES
+    suffixes = wanted or {f".{name}" for name in supported_formats()} | OTHER_SUFFIXES
     skipped = avoid.resolve()
     tracks = []
     refused = []
@@ -83,7 +96,9 @@ def _search(folder: Path, avoid: Path, refuse: Callable[[str, Exception], object
                 name = path.relative_to(folder).with_suffix("").as_posix()
                 tracks.append(Track(path, name.removesuffix(".stem")))
     if not tracks and not refused:
-        raise AudioFileError(f"the folder {str(folder)!r} holds no audio files")
+        raise AudioFileError(
+            f"the folder {str(folder)!r} holds no {'audio' if wanted is None else 'image'} files"
+        )
     return tracks
 
 
