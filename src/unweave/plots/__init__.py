@@ -6,6 +6,7 @@ figures, backend or settings of matplotlib.pyplot. Needs matplotlib: pip install
 """
 
 from unweave.plots._figure import save
+from unweave.plots.components import components
 from unweave.plots.curves import curves, history, read_curves
 from unweave.plots.distribution import distribution
 from unweave.plots.sheets import compare, stems
@@ -14,6 +15,7 @@ from unweave.plots.waveform import waveform
 
 __all__ = [
     "compare",
+    "components",
     "curves",
     "distribution",
     "history",
