@@ -9,6 +9,7 @@ from unweave.datasets.augment import ChannelSwap, Compose, Gain, Polarity, Remix
 from unweave.datasets.chunks import AudioDataset, create_audio_dataset
 from unweave.datasets.equaliser import Equaliser
 from unweave.datasets.folder import AudioFolder
+from unweave.datasets.images import SpectrogramImageFolder
 from unweave.datasets.limiter import Limiter
 from unweave.datasets.options import FolderOptions
 from unweave.datasets.recipes import standard_augmentation
@@ -31,6 +32,7 @@ __all__ = [
     "Polarity",
     "Remix",
     "Repitch",
+    "SpectrogramImageFolder",
     "Track",
     "create_audio_dataset",
     "scan_dataset",
