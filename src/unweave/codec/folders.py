@@ -19,8 +19,10 @@ from torch.nn.functional import pad
 from unweave import audio
 from unweave._core.checks import positive_int
 from unweave._core.pool import in_threads
+from unweave.audio.formats import resolve_format
 from unweave.codec._pixels import plane_rows
 from unweave.codec._rejoin import rejoined
+from unweave.codec.bandwidth import FILLS
 from unweave.codec.codec import SpectrogramCodec
 from unweave.codec.images import _check_pixels
 from unweave.codec.metadata import SpectrogramInfo, check_values
@@ -84,6 +86,9 @@ class DecodeOptions:
         fill: What stands in bins that were left out: "zeros" or "extend".
         n_iter: Iterations of Griffin and Lim.
         seed: Of their first phases; the same for every file.
+
+    Raises:
+        ParameterError: A value is unknown or out of range.
     """
 
     format: str = "wav"
@@ -91,6 +96,19 @@ class DecodeOptions:
     fill: str = "zeros"
     n_iter: int = 32
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        coding = resolve_format(Path(), self.format)
+        if self.subtype is not None and self.subtype.upper() not in coding.subtypes:
+            raise ParameterError(
+                f"subtype={self.subtype!r} must be one of {', '.join(coding.subtypes)} for"
+                f" {coding.name}"
+            )
+        if self.fill not in FILLS:
+            raise ParameterError(f"fill={self.fill!r} must be one of {FILLS}")
+        positive_int("n_iter", self.n_iter)
+        if self.seed < 0:
+            raise ParameterError(f"seed={self.seed} must be at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +275,7 @@ def _check_length(path: Path, stream: int, codec: SpectrogramCodec) -> None:
     """Raise before an hour of audio is read for nothing."""
     facts, made = audio.info(path), codec.settings
     if stream >= facts.streams:
-        raise AudioFileError(
-            f"{str(path)!r} has {facts.streams} streams of audio, not {stream + 1}"
-        )
+        raise AudioFileError(f"{str(path)!r} has {facts.streams} audio streams, not {stream + 1}")
     if facts.exact and not facts.frames:
         raise AudioFileError(f"{str(path)!r} holds no samples")
     frames = 1 + (facts.frames or 0) // made.hop_length
@@ -315,9 +331,7 @@ def _decode(job: DecodeJob, options: DecodeOptions) -> CodedFile:
     info = codec.info(job.image)
     rate = round(info.sample_rate)
     if rate != info.sample_rate:
-        raise CodecError(
-            f"{str(job.image)!r} has {info.sample_rate} Hz, which no file of audio has"
-        )
+        raise CodecError(f"{str(job.image)!r} has {info.sample_rate} Hz: no audio file has that")
     peak = 0.0
     with audio.AudioWriter(
         job.target,
