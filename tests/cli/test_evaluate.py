@@ -78,7 +78,7 @@ def test_weights_and_folders_of_models(run, tiny_model, music):
     folder = ModelFolder.create("mine", config)
     folder.save_network(folder.best_weights, build_network(config), config)
     run("evaluate", "mine", "true", "--no-bss", "--device", "cpu")
-    assert set(scores("mine/evaluation.csv")) == {("mine", t, "vocals") for t in ("one", "two")}
+    assert set(scores("mine/evaluation-true.csv")) == {("mine", t, "vocals") for t in ("one", "two")}
     run("evaluate", tiny_model, "true", "--no-bss", "--device", "cpu", "--max-tracks", "1")
     assert {key[1:] for key in scores()} == {("one", "vocals"), ("one", "drums")}
 

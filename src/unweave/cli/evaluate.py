@@ -38,8 +38,8 @@ def evaluate(
         typer.Option(
             "--output",
             "-o",
-            help="The table of all tracks. [default: evaluation.csv, in the model's folder if it"
-            " has one]",
+            help="The table of all tracks. [default: evaluation.csv; for a model of one's own"
+            " evaluation-DATASET.csv in its folder]",
             rich_help_panel=WHERE,
         ),
     ] = None,
@@ -138,7 +138,7 @@ def evaluate(
     plan = Plan(
         estimates=estimates,
         dataset=dataset,
-        output=output or _table(estimates),
+        output=output or _table(estimates, dataset),
         museval=museval,
         picture=picture,
         existing="overwrite" if overwrite else "skip" if skip_existing else "refuse",
@@ -157,10 +157,12 @@ def evaluate(
     raise typer.Exit(run(plan, reporter))
 
 
-def _table(estimates: str) -> Path:
+def _table(estimates: str, dataset: Path) -> Path:
+    """Tell where the scores go; a model's own evaluation.csv belongs to its training."""
     folder = Path(estimates)
-    inside = folder / "evaluation.csv"
-    return inside if (folder / "config.json").is_file() else Path("evaluation.csv")
+    if (folder / "config.json").is_file():
+        return folder / f"evaluation-{dataset.resolve().name}.csv"
+    return Path("evaluation.csv")
 
 
 def _words(option: str, text: str | None) -> tuple[str, ...] | None:

@@ -5,6 +5,7 @@ excerpts r + w (k b + j), j = 0 ... b - 1: all processes together see what one p
 batches of w b.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -240,11 +241,13 @@ class Data:
             Both.
         """
         training, data = self._config.training_params, self._config.dataset_params
+        # More processes than cores only wait for each other, and torch warns of them
+        workers = min(training.num_workers, os.cpu_count() or 1)
         options: dict[str, Any] = {
-            "num_workers": training.num_workers,
+            "num_workers": workers,
             "pin_memory": pin and training.pin_memory,
         }
-        if training.num_workers:
+        if workers:
             options["prefetch_factor"] = training.pre_fetch
             options["persistent_workers"] = training.persistent_workers
         size = training.batch_size
