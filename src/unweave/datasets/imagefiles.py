@@ -18,6 +18,8 @@ from torch import Tensor
 from unweave._core.windows import get_window
 from unweave.audio._partfile import PartFile
 from unweave.codec import SpectrogramCodec, SpectrogramInfo
+from unweave.codec.codec import Source
+from unweave.codec.images import ImageData
 from unweave.datasets.drawing import Signals
 from unweave.datasets.layouts import MIXTURE, Listing
 from unweave.datasets.pcm import Decoded, Progress
@@ -53,27 +55,24 @@ def probe(path: Path) -> SpectrogramInfo:
         raise DatasetError(f"{str(path)!r} cannot be read: {error.strerror}") from error
 
 
-class ImageReader:
-    """Read frames of images; each process keeps its own decoded ones.
+class ImageReader(SpectrogramCodec):
+    """Read frames of images; each process keeps the pixels of its own.
 
     Args:
         frames: How many each image has.
         fill: What stands in the bins that were left out; see `SpectrogramCodec.decode`.
-        memory: Bytes of decoded images that are kept; 0 decodes what is wanted each time.
+        memory: Bytes of pixels that are kept; 0 decodes what is wanted each time.
     """
 
     def __init__(self, frames: Mapping[Path, int], fill: str, memory: int) -> None:
+        super().__init__()
         self.frames, self.fill, self.memory = frames, fill, memory
-        self._kept: OrderedDict[Path, Tensor] = OrderedDict()
+        self.used = 0
+        self._kept: OrderedDict[Path, tuple[ImageData, SpectrogramInfo, int]] = OrderedDict()
 
     def __getstate__(self) -> dict[str, object]:
         # other processes decode for themselves
-        return {**self.__dict__, "_kept": OrderedDict()}
-
-    @property
-    def used(self) -> int:
-        """Bytes of decoded images that are held."""
-        return sum(map(_bytes, self._kept.values()))
+        return {**self.__dict__, "_kept": OrderedDict(), "used": 0}
 
     def read(self, path: Path, first: int, out: Tensor) -> None:
         """Read frames.
@@ -89,40 +88,32 @@ class ImageReader:
         Shape:
             out: (channels, freq, frames)
         """
+        frames = min(out.shape[-1], self.frames[path] - first)
         try:
-            self._read(path, first, out)
+            if frames == out.shape[-1]:
+                self.decode(path, start=first, frames=frames, fill=self.fill, out=out)
+            else:
+                out[..., :frames] = self.decode(path, start=first, frames=frames, fill=self.fill)
+                out[..., frames:] = 0
         except (CodecError, AudioFileError) as error:
             raise DatasetError(f"{str(path)!r} cannot be used: {error}") from error
 
-    def _read(self, path: Path, first: int, out: Tensor) -> None:
-        if self.memory:
-            there = self._whole(path)[..., first : first + out.shape[-1]]
-        else:
-            frames = min(out.shape[-1], self.frames[path] - first)
-            if frames == out.shape[-1]:
-                _CODEC.decode(path, start=first, frames=frames, fill=self.fill, out=out)
-                return
-            there = _CODEC.decode(path, start=first, frames=frames, fill=self.fill)
-        out[..., : there.shape[-1]] = there
-        out[..., there.shape[-1] :] = 0
-
-    def _whole(self, path: Path) -> Tensor:
-        """Give all frames, from memory if they are there; the least recently used make room."""
-        found = self._kept.get(path)
-        if found is None:
-            found = _CODEC.decode(path, fill=self.fill)
-            room = self.memory - _bytes(found)
-            while self._kept and self.used > max(0, room):
-                self._kept.popitem(last=False)
-            if room >= 0:
-                self._kept[path] = found
-        else:
-            self._kept.move_to_end(path)
-        return found
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
+    def _open(self, source: Source) -> tuple[ImageData, SpectrogramInfo]:
+        """Give an image of pixels that are in memory; the least recently used make room."""
+        if not self.memory or not isinstance(source, Path):
+            return super()._open(source)
+        if source not in self._kept:
+            image, info = super()._open(source)
+            pixels = image.pixels(0, info.frames)
+            size = pixels.nbytes
+            if size > self.memory:
+                return image, info
+            while self.used + size > self.memory:
+                self.used -= self._kept.popitem(last=False)[1][2]
+            self.used += size
+            self._kept[source] = ImageData(image.header, lambda *_: (pixels, 0)), info, size
+        self._kept.move_to_end(source)
+        return self._kept[source][:2]
 
 
 def require_alike(infos: Sequence[tuple[Path, SpectrogramInfo]]) -> None:

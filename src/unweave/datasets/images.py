@@ -54,8 +54,8 @@ class SpectrogramImageFolder(AudioFolder):
         sample_length: Of an excerpt, in seconds.
         subset: "train", "val" or "test".
         **options: `fill`, what stands in bins that were left out: "zeros" or "extend"; `memory`,
-            megabytes of decoded images that each process keeps, 0 if not given, which pays for
-            formats that are decoded as a whole; `seed`, `samples_per_epoch`, `max_num_tracks`,
+            megabytes of pixels that each process keeps (a minute of stereo takes 4), 0 if not
+            given; `seed`, `samples_per_epoch`, `max_num_tracks`,
             `active`, `missing` and `progress` as in `FolderOptions`; `cache_dir`, where the levels
             of all images are kept, which tell where a target sounds.
 
