@@ -13,6 +13,7 @@ from typer.exceptions import Abort, TyperException
 from unweave import __version__
 from unweave.cli.config import config
 from unweave.cli.decode import decode
+from unweave.cli.decompose import decompose
 from unweave.cli.encode import encode
 from unweave.cli.evaluate import evaluate
 from unweave.cli.export import export
@@ -54,6 +55,7 @@ app.command("export", context_settings=SETTINGS)(export)
 app.command("evaluate", context_settings=SETTINGS)(evaluate)
 app.command("encode", context_settings=SETTINGS)(encode)
 app.command("decode", context_settings=SETTINGS)(decode)
+app.command("decompose", context_settings=SETTINGS)(decompose)
 app.command("plot", context_settings=SETTINGS)(plot)
 app.command("models", context_settings=SETTINGS)(models)
 app.command("info", context_settings=SETTINGS)(info)

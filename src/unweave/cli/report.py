@@ -102,25 +102,40 @@ class Reporter:
             yield
         self._bars = None
 
-    def progress(self, path: Path, done: float, total: float | None) -> None:
-        """Take note of how far a song is; called from the engine's threads."""
+    def progress(
+        self, path: Path, done: float, total: float | None, facts: dict[str, float] | None = None
+    ) -> None:
+        """Take note of how far a song is; called from the engine's threads.
+
+        Args:
+            path: of the song.
+            done: so many seconds, or other units.
+            total: of them in all.
+            facts: what else is known by now, by name.
+        """
         with self._lock:
             if self._bars is not None:
                 if path not in self._tasks:
                     name = Path(self._given(path)).name
                     self._tasks[path] = self._bars.add_task(name, total=total)
                 self._bars.update(self._tasks[path], completed=done)
+                if facts:
+                    said = ", ".join(f"{name} {value:.6g}" for name, value in facts.items())
+                    name = Path(self._given(path)).name
+                    self._bars.update(self._tasks[path], description=f"{name}: {said}")
             elif self.style is ProgressStyle.JSON:
-                self._progress_event(path, done, total)
+                self._progress_event(path, done, total, facts or {})
 
-    def _progress_event(self, path: Path, done: float, total: float | None) -> None:
+    def _progress_event(
+        self, path: Path, done: float, total: float | None, facts: dict[str, float]
+    ) -> None:
         """At most ten events a second, and always the last one of a song."""
         now = time.monotonic()
         finished = total is not None and done >= total - 1e-6
         if finished or now - self._said > 0.1:
             self._said = now
             event = {"event": "progress", "input": self._given(path), "done": done, "total": total}
-            print(json.dumps(event, ensure_ascii=False), file=sys.stderr, flush=True)
+            print(json.dumps(event | facts, ensure_ascii=False), file=sys.stderr, flush=True)
 
     def fail(self, given: str, error: Exception) -> None:
         """Tell of an input that cannot be done."""
@@ -156,7 +171,7 @@ class Reporter:
         self.done += result.status == "ok"
         self.skipped += result.status == "skipped"
         if self.as_json:
-            print_json({"input": self._given(result.path)} | _as_json(result))
+            print_json({"input": self._given(result.path)} | as_json(result))
         elif not self.verbosity.quiet:
             self._print(result)
 
@@ -192,7 +207,12 @@ class Reporter:
         return MISSING if self.missing else SOME_FAILED
 
 
-def _as_json(result: "FileResult") -> dict[str, Any]:
+def as_json(result: "FileResult") -> dict[str, Any]:
+    """Give what became of a song, for JSON.
+
+    Args:
+        result: of a song that is done, or was skipped.
+    """
     return {
         "track": result.track,
         "status": result.status,

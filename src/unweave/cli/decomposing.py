@@ -1,0 +1,297 @@
+"""What `unweave decompose` does: read, take apart, write sounds, factors, picture and matches."""
+
+import csv
+import math
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unweave.cli.inputs import find_tracks
+from unweave.cli.output import console, print_json, table
+from unweave.cli.report import Reporter, as_json
+from unweave.cli.taking_apart import (
+    FACTORED,
+    RESIDUAL,
+    Parts,
+    Plan,
+    expected_names,
+    taken_apart,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unweave.separation.songwriter import SongWriter
+
+FACTORS, PICTURE, MATCHES = "factors.npz", "components.png", "matches.csv"
+_OURS = re.compile(
+    r"((component|source)-\d+|residual|harmonic|percussive|background|foreground)\.\w+|"
+    + "|".join(map(re.escape, (FACTORS, PICTURE, MATCHES)))
+)
+_SLACK = 0.1  # seconds by which a codec may change the length of a reference
+
+
+@dataclass
+class Written:
+    """What sums over all blocks, and sounds where references need them."""
+
+    residual: float = 0.0
+    energy: float = 0.0
+    sounds: "list[Tensor]" = field(default_factory=list)
+
+    @property
+    def below(self) -> float:
+        """Level of the residual relative to the song in dB."""
+        return 10 * math.log10(self.residual / self.energy) if self.residual else -math.inf
+
+
+def run(plan: Plan, reporter: Reporter) -> int:
+    """Take a song apart, and return the exit code.
+
+    Args:
+        plan: What was asked for.
+        reporter: Tells of it.
+    """
+    from unweave.plots._figure import new_figure
+    from unweave.separation.batch import FileResult
+    from unweave.separation.layout import OutputOptions
+    from unweave.separation.songwriter import SongWriter
+
+    began = time.perf_counter()
+    _targets(plan, expected_names(plan))
+    if plan.picture:
+        new_figure(1, 1)  # matplotlib is missing before minutes are spent, not after
+    mixture, rate = _read(plan)
+    references = _references(plan, mixture, rate)
+    with reporter.live(1):
+        parts = taken_apart(plan, mixture, rate, reporter)
+        names = parts.names if plan.complete else [*parts.names, RESIDUAL]
+        with SongWriter(
+            _targets(plan, names),
+            names=names,
+            folder=plan.output,
+            sample_rate=rate,
+            channels=len(mixture),
+            options=OutputOptions(format=plan.format, subtype=plan.subtype),
+            tags={},
+        ) as writer:
+            written = _stream(plan, parts, mixture, writer, reporter)
+            matches = _matched(parts.names, written, references)
+            _write_others(plan, parts, matches)
+            if plan.picture:
+                _draw(plan, parts, (mixture, rate), written)
+            stems = writer.finish()
+    result = FileResult(
+        plan.song,
+        plan.song.stem,
+        "ok",
+        stems=tuple(stems),
+        seconds=mixture.shape[-1] / rate,
+        elapsed=time.perf_counter() - began,
+        sample_rate=rate,
+        gain=writer.gain,
+        notes=parts.notes,
+    )
+    facts = parts.facts | {"residual_db": written.below}
+    if reporter.as_json:
+        print_json({"input": str(plan.song)} | as_json(result) | facts | {"matches": matches})
+        return 0
+    reporter.add(result)
+    if not reporter.verbosity.quiet:
+        _tell(facts, matches)
+    return 0
+
+
+def _read(plan: Plan) -> "tuple[Tensor, int]":
+    """Read the song, and refuse what cannot be taken apart."""
+    from unweave.audio import read
+    from unweave.errors import AudioFileError
+
+    mixture, rate = read(plan.song, start=plan.start, duration=plan.duration)
+    if mixture.shape[-1] < plan.frame:
+        raise AudioFileError(
+            f"{str(plan.song)!r}: {mixture.shape[-1]} samples are less than a frame of"
+            f" {plan.frame}: give a smaller --n-fft"
+        )
+    if not mixture.isfinite().all():
+        raise AudioFileError(f"{str(plan.song)!r} holds samples that are NaN or infinite")
+    if not mixture.any():
+        raise AudioFileError(f"{str(plan.song)!r} is silent: there is nothing to take apart")
+    return mixture, rate
+
+
+def _references(plan: Plan, mixture: "Tensor", rate: int) -> "dict[str, Tensor]":
+    """Read the true sources, by name."""
+    from torch.nn.functional import pad
+
+    from unweave.audio import read
+    from unweave.errors import DatasetError
+
+    if plan.references is None:
+        return {}
+    folder = plan.references
+    if not folder.is_dir():
+        raise DatasetError(f"--references {str(folder)!r} is no folder of true sources")
+
+    def refuse(_given: str, error: Exception) -> None:
+        raise error
+
+    song = plan.song.resolve()
+    found = {}
+    for track in find_tracks(str(folder), avoid=plan.output, refuse=refuse):
+        if track.path.resolve() == song or track.name in ("mixture", "original"):
+            continue
+        sound, own = read(track.path, start=plan.start, duration=plan.duration)
+        more = sound.shape[-1] - mixture.shape[-1]
+        for what, this, that in (
+            ("Hz", own, rate),
+            ("channels", len(sound), len(mixture)),
+            ("s", round(sound.shape[-1] / own, 2), round(mixture.shape[-1] / rate, 2)),
+        ):
+            if this != that and not (what == "s" and abs(more) <= _SLACK * rate):
+                raise DatasetError(
+                    f"{str(track.path)!r} has {this} {what}, the song {that} {what}: it is no true"
+                    " source of it (--references)"
+                )
+        found[track.name] = sound[:, : mixture.shape[-1]] if more > 0 else pad(sound, (0, -more))
+    if not found:
+        raise DatasetError(f"--references {str(folder)!r} holds nothing but the mixture")
+    return found
+
+
+def _targets(plan: Plan, names: list[str]) -> dict[str, Path]:
+    """Name all files of sounds, and refuse to lose or to mix anything."""
+    from unweave.audio.formats import resolve_format
+    from unweave.errors import ParameterError
+
+    ext = resolve_format(Path(), plan.format).name
+    targets = {name: plan.output / f"{name}.{ext}" for name in names}
+    others = [FACTORS] if plan.factors else []
+    others += [PICTURE] if plan.picture else []
+    others += [MATCHES] if plan.references is not None else []
+    files = [*targets.values(), *(plan.output / name for name in others)]
+    if plan.output.exists() and not plan.output.is_dir():
+        raise ParameterError(f"--output {str(plan.output)!r} is a file: give a folder")
+    there = sorted(plan.output.glob("*")) if plan.output.is_dir() else []
+    for path in there:
+        if path in files and path.resolve() == plan.song.resolve():
+            raise ParameterError(f"the song {str(path)!r} would be overwritten: give another -o")
+        if not plan.overwrite and (path in files or _OURS.fullmatch(path.name)):
+            raise ParameterError(f"{str(path)!r} exists: give --overwrite, or another --output")
+        if path not in files and _OURS.fullmatch(path.name):
+            raise ParameterError(
+                f"{str(path)!r} of an earlier run would stay among the new files: remove it, or"
+                " give another --output"
+            )
+    return targets
+
+
+def _stream(
+    plan: Plan, parts: Parts, mixture: "Tensor", writer: "SongWriter", reporter: Reporter
+) -> Written:
+    """Write all sounds block by block."""
+    import torch
+
+    done, written = 0, Written()
+    for block in parts.blocks:
+        whole = mixture[:, done : done + block.shape[-1]]
+        rest = whole - block.sum(0)
+        writer.write(block if plan.complete else torch.cat([block, rest[None]]))
+        written.residual += float(rest.double().square().sum())
+        written.energy += float(whole.double().square().sum())
+        if plan.references is not None or not plan.factors:
+            written.sounds.append(block)
+        done += block.shape[-1]
+        share = done / mixture.shape[-1]
+        reporter.progress(plan.song, FACTORED + (1 - FACTORED) * share, 1.0)
+    return written
+
+
+def _matched(
+    names: list[str], written: Written, references: "dict[str, Tensor]"
+) -> list[dict[str, Any]]:
+    """Say which sound is which reference; what belongs to none comes last."""
+    import torch
+
+    from unweave.decomposition import match_components
+
+    if not references:
+        return []
+    estimates = torch.cat(written.sounds, -1)
+    true = torch.stack(list(references.values()))
+    match = match_components(true, estimates)
+    snr = match_components(true, estimates, metric="snr").table
+    rows: list[dict[str, Any]] = []
+    for row, name in enumerate(references):
+        found = int(match.indices[row])
+        if found < 0:
+            rows.append({"reference": name, "component": None, "si_sdr": None, "snr": None})
+            continue
+        scores = {"si_sdr": float(match.scores[row]), "snr": float(snr[row, found])}
+        rows.append({"reference": name, "component": names[found]} | scores)
+    for name, free in zip(names, match.unmatched.tolist(), strict=True):
+        if free:
+            rows.append({"reference": None, "component": name, "si_sdr": None, "snr": None})
+    return rows
+
+
+def _write_others(plan: Plan, parts: Parts, matches: list[dict[str, Any]]) -> None:
+    """Write factors and matches."""
+    import numpy as np
+
+    from unweave.audio._partfile import PartFile
+
+    if parts.factors:
+        part = PartFile(plan.output / FACTORS)
+        arrays = {name: x.numpy() for name, x in parts.factors.items()}
+        np.savez(part.path, allow_pickle=False, **arrays)
+        part.commit()
+    if matches:
+        part = PartFile(plan.output / MATCHES)
+        with part.path.open("w", newline="", encoding="utf-8") as file:
+            sheet = csv.DictWriter(file, fieldnames=list(matches[0]))
+            sheet.writeheader()
+            sheet.writerows(matches)
+        part.commit()
+
+
+def _draw(plan: Plan, parts: Parts, audio: "tuple[Tensor, int]", written: Written) -> None:
+    """Draw templates and activations, or the sounds where there are none."""
+    from unweave.plots import components, save, stems
+
+    mixture, rate = audio
+    if not parts.factors:
+        sounds = dict(zip(parts.names, written.sounds[0], strict=True))
+        save(stems({"mixture": mixture} | sounds, sample_rate=rate), plan.output / PICTURE)
+        return
+    groups = parts.factors.get("groups")
+    axes = components(
+        parts.factors["W"],
+        parts.factors["H"],
+        sample_rate=rate,
+        hop_length=int(parts.factors["hop_length"]),
+        V=parts.magnitudes,
+        groups=None if groups is None else groups.tolist(),
+    )
+    save(axes, plan.output / PICTURE)
+
+
+def _tell(facts: dict[str, Any], matches: list[dict[str, Any]]) -> None:
+    out = console()
+    if matches:
+        made = table("reference", "component", "SI-SDR", "SNR", right=("SI-SDR", "SNR"))
+        for row in matches:
+            cells = (f"{row[m]:.2f}" if row[m] is not None else "-" for m in ("si_sdr", "snr"))
+            made.add_row(row["reference"] or "-", row["component"] or "-", *cells)
+        out.print(made)
+        scores = [row["si_sdr"] for row in matches if row["si_sdr"] is not None]
+        if scores:
+            out.print(
+                f"mean SI-SDR of {len(scores)} references: {sum(scores) / len(scores):.2f} dB"
+            )
+    if "relative_error" in facts:
+        steps = f" after {facts['iterations']} iterations" if "iterations" in facts else ""
+        out.print(f"the factors leave {facts['relative_error']:.1%} of the magnitudes{steps}")
+    out.print(f"what the sounds leave of the song: {facts['residual_db']:.0f} dB")
