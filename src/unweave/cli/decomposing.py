@@ -23,6 +23,7 @@ from unweave.cli.taking_apart import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from unweave.separation.batch import FileResult
     from unweave.separation.songwriter import SongWriter
 
 FACTORS, PICTURE, MATCHES = "factors.npz", "components.png", "matches.csv"
@@ -56,8 +57,6 @@ def run(plan: Plan, reporter: Reporter) -> int:
     """
     from unweave.plots._figure import new_figure
     from unweave.separation.batch import FileResult
-    from unweave.separation.layout import OutputOptions
-    from unweave.separation.songwriter import SongWriter
 
     began = time.perf_counter()
     _targets(plan, expected_names(plan))
@@ -68,15 +67,7 @@ def run(plan: Plan, reporter: Reporter) -> int:
     with reporter.live(1):
         parts = taken_apart(plan, mixture, rate, reporter)
         names = parts.names if plan.complete else [*parts.names, RESIDUAL]
-        with SongWriter(
-            _targets(plan, names),
-            names=names,
-            folder=plan.output,
-            sample_rate=rate,
-            channels=len(mixture),
-            options=OutputOptions(format=plan.format, subtype=plan.subtype),
-            tags={},
-        ) as writer:
+        with _writer(plan, names, mixture, rate) as writer:
             written = _stream(plan, parts, mixture, writer, reporter)
             matches = _matched(parts.names, written, references)
             _write_others(plan, parts, matches)
@@ -94,13 +85,7 @@ def run(plan: Plan, reporter: Reporter) -> int:
         gain=writer.gain,
         notes=parts.notes,
     )
-    facts = parts.facts | {"residual_db": written.below}
-    if reporter.as_json:
-        print_json({"input": str(plan.song)} | as_json(result) | facts | {"matches": matches})
-        return 0
-    reporter.add(result)
-    if not reporter.verbosity.quiet:
-        _tell(facts, matches)
+    _tell(reporter, result, parts.facts | {"residual_db": written.below}, matches)
     return 0
 
 
@@ -188,6 +173,21 @@ def _targets(plan: Plan, names: list[str]) -> dict[str, Path]:
     return targets
 
 
+def _writer(plan: Plan, names: list[str], mixture: "Tensor", rate: int) -> "SongWriter":
+    from unweave.separation.layout import OutputOptions
+    from unweave.separation.songwriter import SongWriter
+
+    return SongWriter(
+        _targets(plan, names),
+        names=names,
+        folder=plan.output,
+        sample_rate=rate,
+        channels=len(mixture),
+        options=OutputOptions(format=plan.format, subtype=plan.subtype),
+        tags={},
+    )
+
+
 def _stream(
     plan: Plan, parts: Parts, mixture: "Tensor", writer: "SongWriter", reporter: Reporter
 ) -> Written:
@@ -267,18 +267,31 @@ def _draw(plan: Plan, parts: Parts, audio: "tuple[Tensor, int]", written: Writte
         save(stems({"mixture": mixture} | sounds, sample_rate=rate), plan.output / PICTURE)
         return
     groups = parts.factors.get("groups")
+    names = None if groups is None else [parts.names[group] for group in groups.tolist()]
     axes = components(
         parts.factors["W"],
         parts.factors["H"],
         sample_rate=rate,
         hop_length=int(parts.factors["hop_length"]),
         V=parts.magnitudes,
-        groups=None if groups is None else groups.tolist(),
+        names=names,
     )
     save(axes, plan.output / PICTURE)
 
 
-def _tell(facts: dict[str, Any], matches: list[dict[str, Any]]) -> None:
+def _tell(
+    reporter: Reporter,
+    result: "FileResult",
+    facts: dict[str, Any],
+    matches: list[dict[str, Any]],
+) -> None:
+    if reporter.as_json:
+        row = {"input": str(result.path)} | as_json(result) | facts
+        print_json(row | {"matches": matches})
+        return
+    reporter.add(result)
+    if reporter.verbosity.quiet:
+        return
     out = console()
     if matches:
         made = table("reference", "component", "SI-SDR", "SNR", right=("SI-SDR", "SNR"))

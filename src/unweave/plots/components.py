@@ -32,7 +32,6 @@ def components(
     hop_length: int | None = None,
     V: Array | None = None,
     names: Sequence[str] | None = None,
-    groups: Sequence[int] | None = None,
     figure: Figure | SubFigure | None = None,
 ) -> tuple[Axes, ...]:
     """Draw the templates of a factorisation and their activations, a row a component.
@@ -47,8 +46,8 @@ def components(
         sample_rate: Of the audio, in hertz.
         hop_length: Samples from one frame to the next; a quarter of a frame if not given.
         V: The magnitudes that were factorised, to be drawn above the activations.
-        names: Of the components; numbers from 1 if not given.
-        groups: For each component the number of its source; those of a source share a colour.
+        names: Of the components; numbers from 1 if not given. Those of one name share a colour, as
+            the components of one source.
         figure: Where to draw; if None, on a new figure.
 
     Returns:
@@ -56,7 +55,7 @@ def components(
         component.
 
     Raises:
-        ParameterError: Factors, names, groups or V do not fit each other.
+        ParameterError: Factors, names or V do not fit each other.
         DependencyError: matplotlib is not installed.
 
     Shape:
@@ -72,11 +71,9 @@ def components(
     w, h = _factors(W, H)
     count = w.shape[1]
     labels = [str(k + 1) for k in range(count)] if names is None else [str(name) for name in names]
-    kinds = list(range(count)) if groups is None else [int(group) for group in groups]
-    if len(labels) != count or len(kinds) != count:
-        raise ParameterError(
-            f"names ({len(labels)}) and groups ({len(kinds)}) must tell of all {count} components"
-        )
+    if len(labels) != count:
+        raise ParameterError(f"names ({len(labels)}) must be those of all {count} components")
+    kinds = list(dict.fromkeys(labels))
     hop = positive_int("hop_length", hop_length or max(1, (len(w) - 1) // 2))
     if not 0 < sample_rate < math.inf:
         raise ParameterError(f"sample_rate={sample_rate!r} must be a positive number of hertz")
@@ -90,7 +87,7 @@ def components(
         axes.append(_spectrogram(figure.add_subplot(grid[0, 1]), V, w, h, sample_rate, hop))
     levels = _levels(w, h)
     for k in range(count):
-        colour = _DARK[kinds[k] % len(_DARK)]
+        colour = _DARK[kinds.index(labels[k]) % len(_DARK)]
         left = figure.add_subplot(grid[len(heights) - count + k, 0])
         right = figure.add_subplot(grid[len(heights) - count + k, 1])
         _template(left, w[:, k], sample_rate, colour)
