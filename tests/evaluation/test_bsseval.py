@@ -13,9 +13,12 @@ from unweave.errors import ParameterError
 from unweave.evaluation import BSSScores, bss_eval
 from unweave.evaluation import _correlations as correlations_module
 from unweave.evaluation import _decomposition as decomposition_module
-from unweave.evaluation._correlations import correlations
-from unweave.evaluation._decomposition import Decomposition
+from unweave.evaluation import bsseval as bsseval_module
+from unweave.evaluation._correlations import Correlations
+from unweave.evaluation._decomposition import Decomposition, Energies
 from unweave.evaluation._distortion import distortion_filters
+from unweave.evaluation._quadratic import QuadraticForms
+from unweave.evaluation._signals import Signals
 
 SONG = Path(__file__).parents[2] / "examples" / "song"
 RATE = 44_100
@@ -218,25 +221,82 @@ def test_not_a_number_passes_through():
     assert torch.isnan(got.sar).all()
 
 
+def direct(s, e, lag):
+    """Give the correlations at one lag from sums of products."""
+    return s[:, : s.shape[-1] - lag] @ torch.cat((s, e))[:, lag:].T
+
+
 @pytest.mark.parametrize("taps", [1, 2, 3, 40])
 def test_correlations_are_sums_of_products(taps, monkeypatch):
     monkeypatch.setattr(correlations_module, "_SIZE", 256)
-    s, e = noise(2, 5000), noise(3, 5000, seed=1)
-    got = correlations(s, e, taps)
-    both = torch.cat((s, e))
+    monkeypatch.setattr(correlations_module, "_VALUES", 5000)
+    s, e = noise(2, 5000), noise(2, 5000, seed=1)
+    work = Correlations(Signals(s, e, 2), taps)
+    whole, part, tiles = work.of(0, 5000), work.of(700, 1900), work.of_tiles(1300)
     for lag in range(taps):
-        expected = s[:, : 5000 - lag] @ both[:, lag:].T
-        torch.testing.assert_close(got[..., lag], expected)
+        expected = direct(s, e, lag)
+        torch.testing.assert_close(whole.lags[..., lag], expected)
+        torch.testing.assert_close(tiles.total[..., lag], expected)
+        torch.testing.assert_close(part.lags[..., lag], direct(s[:, 700:1900], e[:, 700:1900], lag))
+        second = direct(s[:, 1300:2600], e[:, 1300:2600], lag)
+        torch.testing.assert_close(tiles.lags[1, ..., lag], second)
+    torch.testing.assert_close(tiles.energy.sum(0), e[:, :3900].square().sum(-1))
+
+
+def windows(**keys):
+    """Measure estimates of two stereo sources in windows of 2000 samples, 20 taps."""
+    reference = noise(2, 2, 7000)
+    estimate = 0.7 * reference + 0.1 * reference.flip(0) + 0.01 * noise(2, 2, 7000, seed=1)
+    return bss_eval(estimate, reference, sample_rate=1000, filter_length=20, **keys)
+
+
+@pytest.mark.parametrize("window", [2.0, None])
+def test_energies_from_correlations_are_those_of_filtered_windows(window, monkeypatch):
+    got = windows(window=window)
+    assert got.sdr.shape == (2, 3 if window else 1)
+    monkeypatch.setattr(
+        QuadraticForms, "energies", lambda self, lags, energy: (_nothing(lags), lags[:, 0, 0, 0] > 0)
+    )
+    torch.testing.assert_close(tuple(windows(window=window)), tuple(got), rtol=1e-10, atol=1e-10)
+
+
+def _nothing(lags):
+    return Energies(*torch.full((7, lags.shape[1] // 2, len(lags)), torch.nan, dtype=lags.dtype))
+
+
+def test_windows_whose_energies_cancel_are_measured_themselves(monkeypatch):
+    measured = []
+    whole = Decomposition.energies
+
+    def energies(self, signals, starts):
+        measured.extend(starts)
+        return whole(self, signals, starts)
+
+    monkeypatch.setattr(Decomposition, "energies", energies)
+    reference = noise(2, 1, 6000)
+    estimate = reference.clone()
+    estimate[..., 4000:] += 0.1 * noise(2, 1, 2000, seed=1)
+    keys = {"sample_rate": 1000, "window": 2.0, "filter_length": 20}
+    got = bss_eval(estimate, reference, **keys)
+    assert measured == [0, 2000]
+    assert torch.isinf(got.sdr).tolist() == [[True, True, False]] * 2
+    monkeypatch.setattr(bsseval_module, "_LONG", 1000)
+    torch.testing.assert_close(tuple(bss_eval(estimate, reference, **keys)), tuple(got))
+    assert measured == [0, 2000, 0, 2000, 4000]
 
 
 def test_long_windows_have_the_energies_of_short_ones(monkeypatch):
-    s, e = noise(4, 1, 3000), noise(4, 1, 3000, seed=1)
-    filters = distortion_filters(correlations(s[:, 0], e[:, 0], 20), 2)
-    short = Decomposition(filters, 3000).energies(s, e)
+    s, e = noise(4, 3500), noise(4, 3500, seed=1)
+    s[:2, 2000:] = 0
+    signals = Signals(s, e, 2)
+    filters = distortion_filters(Correlations(signals, 20).of(0, 3500).lags, 2)
+    starts = [0, 500, 2000]
+    short = Decomposition(filters, 1500).energies(signals, starts)
     monkeypatch.setattr(decomposition_module, "_WHOLE", 100)
     monkeypatch.setattr(decomposition_module, "_SIZE", 256)
-    long = Decomposition(filters, 3000).energies(s, e)
-    torch.testing.assert_close(tuple(long), tuple(short))
+    long = Decomposition(filters, 1500).energies(signals, starts)
+    torch.testing.assert_close(tuple(long), tuple(short), equal_nan=True)
+    assert long.error.isnan().any(0).tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize(

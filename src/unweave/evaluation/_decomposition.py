@@ -10,13 +10,14 @@ that filtering s_j explains and P s the part that all sources explain,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from unweave.evaluation._correlations import excerpt
 from unweave.evaluation._distortion import Filters
+from unweave.evaluation._signals import Signals
 
 _WHOLE = 2**18  # samples of the longest window that is transformed at once
 _SIZE = 2**15  # of the FFT of a piece of a longer window
@@ -64,22 +65,25 @@ class Decomposition:
         self.own = own.permute(2, 0, 3, 1).contiguous()  # (freq, source, to, from)
         self.full = torch.fft.rfft(filters.full, self.size, dim=1).permute(1, 2, 0).contiguous()
 
-    def windows_at_once(self) -> int:
-        """Tell how many windows fit the working memory."""
-        rows = 2 * self.sources * self.channels
-        return max(1, _VALUES // (rows * self.size)) if self.at_once else 1
-
-    def energies(self, reference: Tensor, estimate: Tensor) -> Energies:
-        """Measure windows, of shape (sources * channels, windows, window)."""
+    def energies(self, signals: Signals, starts: Sequence[int]) -> Energies:
+        """Measure windows that begin at given samples; silent ones have none (nan)."""
         if self.at_once:
-            return self._in_frequency(reference, estimate)
-        windows = zip(reference.unbind(1), estimate.unbind(1), strict=True)
-        parts = [self._in_time(*pair) for pair in windows]
+            some = max(1, _VALUES // (2 * signals.rows * self.size))
+            groups = [starts[n : n + some] for n in range(0, len(starts), some)]
+            parts = [self._in_frequency(signals, group) for group in groups]
+            return Energies(*(torch.cat(values, -1) for values in zip(*parts, strict=True)))
+        parts = [self._in_time(signals.cut(start, start + self.window)) for start in starts]
         return Energies(*(torch.stack(values, -1) for values in zip(*parts, strict=True)))
 
-    def _in_frequency(self, reference: Tensor, estimate: Tensor) -> Energies:
+    def _in_frequency(self, signals: Signals, starts: Sequence[int]) -> Energies:
         """Sum energies over frequencies (Parseval): nothing need be transformed back."""
-        reference, estimate = (self._widened(x, n) for n, x in enumerate((reference, estimate)))
+        if self.room is None:  # its end stays the silence behind the windows
+            shape = 2 * signals.rows, len(starts), self.size
+            self.room = self.own.real.new_zeros(shape)
+        both = self.room[:, : len(starts)]
+        for number, start in enumerate(starts):
+            signals.read(start, self.window, both[:, number, : self.window])
+        reference, estimate = both.unflatten(0, (2, -1)).unbind()
         spectra = [torch.fft.rfft(x) for x in (reference, estimate)]
         twice = torch.full_like(spectra[0].real[0, 0], 2 / self.size)
         twice[0] = 1 / self.size
@@ -92,16 +96,9 @@ class Decomposition:
             s, e = (x[..., part].permute(2, 0, 1).contiguous() for x in spectra)
             weights = twice[part]
             sums += torch.stack([self._power(z, weights) for z in self._parts(s, e, part)])
-        return Energies(self._energy(reference), self._energy(estimate - reference), *sums)
-
-    def _widened(self, windows: Tensor, place: int) -> Tensor:
-        """Give windows in double precision with the silence of the transform behind them."""
-        if self.room is None:
-            shape = 2, len(windows), self.windows_at_once(), self.size
-            self.room = windows.new_zeros(shape, dtype=torch.float64)
-        wide = self.room[place, :, : windows.shape[1]]
-        wide[..., : self.window].copy_(windows)
-        return wide
+        found = self._energy(reference), self._energy(estimate - reference), *sums
+        silent = signals.silent(both[..., : self.window]).any(0)
+        return Energies(*(x.masked_fill(silent, torch.nan) for x in found))
 
     def _parts(self, s: Tensor, e: Tensor, part: slice) -> tuple[Tensor, ...]:
         """Give P_j s_j, its spatial distortion, P s, interference, artifacts of some frequencies.
@@ -122,14 +119,14 @@ class Decomposition:
         energies = signals.square().sum(-1)
         return torch.unflatten(energies, 0, (self.sources, self.channels)).sum(1)
 
-    def _in_time(self, reference: Tensor, estimate: Tensor) -> Energies:
+    def _in_time(self, signals: Signals) -> Energies:
         """Sum energies over pieces of one long window, each filtered by overlap-save."""
-        margin, rows = self.taps - 1, len(reference)
+        margin, rows = self.taps - 1, signals.rows
         step = self.size - margin
-        end = reference.shape[-1] + margin
-        sums = torch.zeros(7, self.sources, dtype=torch.float64, device=reference.device)
+        end = signals.length + margin
+        sums = torch.zeros(7, self.sources, dtype=torch.float64, device=self.own.device)
         for start in range(0, end, step):
-            piece = excerpt(reference, estimate, start - margin, self.size)
+            piece = signals.read(start - margin, self.size)
             spectra = torch.fft.rfft(piece[:rows]).T[..., None]
             s, e = piece[:rows, margin:], piece[rows:, margin:]
             image, _, projected, *_ = self._parts(spectra, spectra, slice(None))
@@ -138,7 +135,8 @@ class Decomposition:
             )
             found = (s, e - s, image, image - s, projected, projected - image, e - projected)
             sums += torch.stack([self._energy(x) for x in found])
-        return Energies(*sums)
+        silent = signals.silent_throughout().any()
+        return Energies(*sums.masked_fill(silent, torch.nan))
 
 
 def _fast_size(size: int) -> int:

@@ -35,11 +35,13 @@ from torch import Tensor
 from unweave._core.arrays import array_function, two_array_function
 from unweave._core.checks import non_negative, positive_int
 from unweave.errors import ParameterError
-from unweave.evaluation._correlations import correlations
+from unweave.evaluation._correlations import Correlations
 from unweave.evaluation._decomposition import Decomposition, Energies
 from unweave.evaluation._distortion import distortion_filters
+from unweave.evaluation._quadratic import QuadraticForms
+from unweave.evaluation._signals import Signals
 
-_GLANCE = 100  # samples from one that is looked at to the next
+_LONG = 16  # times the taps: windows whose correlations need less memory than themselves
 
 
 class BSSScores(NamedTuple):
@@ -143,38 +145,46 @@ def bss_eval(
     taps = positive_int("filter_length", filter_length)
     leading = reference.shape[:-3]
     if bits is not None:
-        steps = 2.0 ** (positive_int("bits", bits) - 1)
-        estimate, reference = ((x * steps).round() / steps for x in (estimate, reference))
+        positive_int("bits", bits)
     pairs = zip(
         estimate.detach().reshape(-1, *estimate.shape[-3:]),
         reference.detach().reshape(-1, *reference.shape[-3:]),
         strict=True,
     )
     with torch.no_grad():
-        scores = torch.stack([_scores(e, s, size, step, taps) for e, s in pairs])
+        tracks = [Signals(s.flatten(0, 1), e.flatten(0, 1), len(s), bits) for e, s in pairs]
+        scores = torch.stack([_scores(track, size, step, taps) for track in tracks])
     dtype = torch.float64 if reference.dtype == torch.float64 else torch.float32
     scores = scores.to(dtype).reshape(*leading, *scores.shape[1:])
     return BSSScores(*scores.unbind(-3))
 
 
-def _scores(estimate: Tensor, reference: Tensor, size: int, step: int, taps: int) -> Tensor:
+def _scores(signals: Signals, size: int, step: int, taps: int) -> Tensor:
     """Score one track; give (4, sources, windows)."""
-    sources = len(reference)
-    _refuse_silence(estimate, "estimate")
-    _refuse_silence(reference, "reference")
-    e, s = estimate.flatten(0, 1), reference.flatten(0, 1)
-    filters = distortion_filters(correlations(s, e, taps), sources)
-    count = 1 + (s.shape[-1] - size) // step
-    work = Decomposition(filters, size)
-    found = []
-    for first in range(0, count, work.windows_at_once()):
-        some = min(work.windows_at_once(), count - first)
-        part = slice(first * step, (first + some - 1) * step + size)
-        windows = s[:, part].unfold(-1, size, step), e[:, part].unfold(-1, size, step)
-        ratios = _ratios(work.energies(*windows))
-        silent = _silent(windows[0], sources) | _silent(windows[1], sources)
-        found.append(ratios.masked_fill(silent, torch.nan))
-    return torch.cat(found, -1)
+    _refuse_silence(signals)
+    starts = range(0, signals.length - size + 1, step)
+    correlations = Correlations(signals, taps)
+    if size < signals.length and (step != size or size < _LONG * taps):
+        filters = distortion_filters(correlations.of(0, signals.length).lags, signals.sources)
+        return _ratios(Decomposition(filters, size).energies(signals, starts))
+    found = correlations.of_tiles(size)
+    filters = distortion_filters(found.total, signals.sources)
+    energies, cancelled = QuadraticForms(filters).energies(found.lags, found.energy)
+    ratios, silent = _ratios(energies), found.silent.any(-1)
+    again = torch.nonzero(cancelled & ~silent).flatten().tolist()
+    if again:
+        direct = Decomposition(filters, size)
+        ratios[..., again] = _ratios(direct.energies(signals, [starts[n] for n in again]))
+    return ratios.masked_fill(silent, torch.nan)
+
+
+def _refuse_silence(signals: Signals) -> None:
+    for number in torch.nonzero(signals.silent_throughout()).flatten().tolist():
+        name = "estimate" if number >= signals.sources else "reference"
+        raise ParameterError(
+            f"source {number % signals.sources} of {name} is silent from beginning to end (the sum"
+            " of its channels is zero), so BSSEval is not defined: leave this source out of both"
+        )
 
 
 def _ratios(found: Energies) -> Tensor:
@@ -187,27 +197,6 @@ def _ratios(found: Energies) -> Tensor:
     ratios = torch.stack([10 * torch.log10(good / bad) for good, bad in pairs])
     perfect = torch.stack([bad == 0 for _, bad in pairs])
     return ratios.masked_fill(perfect, torch.inf)
-
-
-def _silent(windows: Tensor, sources: int) -> Tensor:
-    """Tell in which windows any source is silent; shape (windows,)."""
-    return _nothing(torch.unflatten(windows, 0, (sources, -1))).any(0)
-
-
-def _nothing(signals: Tensor) -> Tensor:
-    """Tell which signals (sources, channels, ..., time) are silent: their channels sum to zero."""
-    silent = (signals[..., ::_GLANCE].sum(1) == 0).all(-1)
-    if bool(silent.any()):  # a glance shows most that sound
-        silent &= (signals.sum(1) == 0).all(-1)
-    return silent
-
-
-def _refuse_silence(sources: Tensor, name: str) -> None:
-    for number in torch.nonzero(_nothing(sources)).flatten().tolist():
-        raise ParameterError(
-            f"source {number} of {name} is silent from beginning to end (the sum of its"
-            " channels is zero), so BSSEval is not defined: leave this source out of both"
-        )
 
 
 @array_function
