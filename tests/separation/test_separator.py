@@ -357,3 +357,19 @@ def test_a_networks_own_segment_is_made_as_long_as_its_grid_needs(gain_net, nois
     assert next(iter(stems.values())).shape == audio.shape
     with pytest.raises(ParameterError, match="too short"):
         Separator(net, device="cpu", segment=0.1)
+
+
+@pytest.mark.parametrize(
+    ("sources", "whole"), [(["vocals", "drums"], False), (["a", "other"], True)]
+)
+def test_stems_that_are_not_all_there_is_do_not_share_the_rest(noise, sources, whole):
+    from unweave.models.separators import WaveSeparator
+
+    network = WaveSeparator(sources=sources, channels=1, hidden_channels=2).eval()
+    signal = noise(1, 20000)
+    stems = stacked(Separator(network, device="cpu").separate(signal, network.sample_rate))
+    rest = signal - stems.sum(0)
+    assert (float(rest.abs().max()) < 1e-4) == whole
+    network.sums_to_mixture = not whole
+    stems = stacked(Separator(network, device="cpu").separate(signal, network.sample_rate))
+    assert (float((signal - stems.sum(0)).abs().max()) < 1e-4) != whole

@@ -18,11 +18,9 @@ class OwnModel:
 
     Attributes:
         network: With its trained weights.
-        complete: Whether its stems are to sum to the song.
     """
 
     network: "nn.Module"
-    complete: bool
 
     def laid_out(self, options: "OutputOptions", residual: bool) -> "OutputOptions":
         """Let the song go beside its stems, and what no stem holds only where it is asked for.
@@ -75,6 +73,4 @@ def own_model(inputs: list[str], model: str | None) -> tuple[OwnModel | None, li
             f"{inputs[0]!r} is a model: name what to separate, as in `unweave separate {inputs[0]}"
             " song.mp3`"
         )
-    folder = ModelFolder.open(path)
-    complete = folder.load_config().sums_to_mixture
-    return OwnModel(folder.load_network(), complete), inputs[1:]
+    return OwnModel(ModelFolder.open(path).load_network()), inputs[1:]

@@ -213,10 +213,8 @@ def _build(
     from unweave.separation import Separator
 
     given = {key: value for key, value in words.items() if value is not None}
-    if isinstance(model, OwnModel):
-        given["mixture_consistency"] = model.complete
-        return Separator(model.network, device=device, residual=residual, **given)
-    return Separator(model or DEFAULT_MODEL, device=device, residual=residual, **given)
+    chosen = model.network if isinstance(model, OwnModel) else model or DEFAULT_MODEL
+    return Separator(chosen, device=device, residual=residual, **given)
 
 
 def _run(

@@ -12,7 +12,8 @@ class SeparationNetwork(Protocol):
 
     A network may also declare `hop_length`, the distance in samples of its spectral frames:
     segments then start on multiples of it, so that every frame sees the same samples as in one run
-    over the whole signal.
+    over the whole signal. Another is `sums_to_mixture`: whether its stems are all there is in a
+    mixture, as those of more than one source are taken to be where it is not declared.
 
     Attributes:
         sample_rate: the rate in hertz at which the network works.

@@ -34,6 +34,11 @@ WAVE_NETWORKS: dict[str, type[audio_nets.AudioNetSimple]] = {
 }
 
 
+def _complete(sources: Sequence[str]) -> bool:
+    """Tell whether one of several sources is named like the rest of a mixture."""
+    return len(sources) > 1 and not {"other", "accompaniment"}.isdisjoint(sources)
+
+
 class SpectralSeparator(nn.Module):
     """What separators that work on the spectrogram share.
 
@@ -59,6 +64,7 @@ class SpectralSeparator(nn.Module):
     ) -> None:
         super().__init__()
         self.sources = tuple(sources)
+        self.sums_to_mixture = _complete(sources)
         self.sample_rate, self.channels, self.segment = sample_rate, channels, segment
         self.n_fft, self.stft_hop = n_fft, stft_hop
         self.hop_length = stft_hop * group  # segments start where a group of frames does
@@ -345,6 +351,7 @@ class WaveSeparator(nn.Module):
     ) -> None:
         super().__init__()
         self.sources = tuple(sources)
+        self.sums_to_mixture = _complete(sources)
         self.sample_rate, self.channels, self.segment = sample_rate, channels, segment
         self.hop_length = LINE.step**LEVELS  # segments start where a group of samples does
         if network == "HybridNet":

@@ -36,7 +36,7 @@ class SeparationOptions:
             makes one run in place. Computing time grows with it.
         seed: of the random displacements.
         mixture_consistency: share what the stems lack of the mixture equally among them, so that
-            they sum to it; a model's only stem stays as it is.
+            they sum to it; stems of a model that does not know all sources stay as they are.
         residual: give what the stems lack of the mixture as one more stem, named "residual",
             instead of sharing it.
         batch_size: segments that are run at once: useful on a GPU; memory grows with it.

@@ -296,14 +296,19 @@ class Separator:
         for block in completed(
             resampled(stems, network_rate, sample_rate),
             mixture,
-            # A lone stem that lacked nothing would be the mixture
-            consistent=self.options.mixture_consistency and len(self._network.sources) > 1,
+            consistent=self.options.mixture_consistency and self._sums_to_mixture,
             residual=self.options.residual,
         ):
             done += block.shape[-1]
             if progress is not None:
                 progress(done / sample_rate, None if frames is None else frames / sample_rate)
             yield block
+
+    @property
+    def _sums_to_mixture(self) -> bool:
+        """Whether what is missing can be shared; a lone stem that lacked nothing would be all."""
+        several = len(self._network.sources) > 1
+        return several and bool(getattr(self._network, "sums_to_mixture", True))
 
     def _offsets(self) -> list[int]:
         generator = torch.Generator().manual_seed(self.options.seed)

@@ -191,7 +191,10 @@ class ModelFolder:
         """
         from unweave.models.weights import load_weights
 
-        return load_weights(self.weights())
+        network, config = load_weights(self.weights()), self.load_config()
+        if config.kind.architecture != "bandmask":
+            vars(network)["sums_to_mixture"] = config.sums_to_mixture
+        return network
 
     def save_network(
         self,

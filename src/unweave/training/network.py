@@ -69,6 +69,8 @@ def build_network(config: Config) -> nn.Module:
         network = ARCHITECTURES[name].load()(**arguments)
     if isinstance(network, BandMaskNet):
         _standardise(network)
+    else:
+        vars(network)["sums_to_mixture"] = config.sums_to_mixture
     return network
 
 

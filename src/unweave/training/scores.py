@@ -36,9 +36,7 @@ def score_tracks(
     """
     accelerator = config.training_params.accelerator
     device = {"gpu": "cuda"}.get(accelerator, accelerator)
-    separator = Separator(
-        place.load_network(), device=device, mixture_consistency=config.sums_to_mixture
-    )
+    separator = Separator(place.load_network(), device=device)
     targets = config.dataset_params.targets
     rows: list[dict[str, Any]] = []
     for track, mixture, stems in songs:

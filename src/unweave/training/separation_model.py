@@ -258,11 +258,7 @@ class SeparationModel(WithStates, ABC):
             returns: the same for one target, (..., sources, channels, time) for several
         """
         training = self.model.training
-        separator = Separator(
-            self.model,
-            device=self.device,
-            mixture_consistency=self.config.sums_to_mixture,
-        )
+        separator = Separator(self.model, device=self.device)
         try:
             stems = separator.separate(audio, self.config.dataset_params.sample_rate)
         finally:
