@@ -18,7 +18,8 @@ from torch import Tensor
 from unweave.evaluation._signals import Signals
 
 _SIZE = 2**10  # of the FFT of a block, at least; it is no less than four times the taps
-_VALUES = 2**18  # samples of blocks at once: their spectra stay in the processor's cache
+_VALUES = 2**21  # samples of blocks at once
+_SLICE = 2**7  # frequencies at once: their products stay in the processor's cache
 
 
 class Span(NamedTuple):
@@ -83,23 +84,34 @@ class Correlations:
             early = late[:, : late.shape[-1] - self.margin]
             energy += torch.linalg.vecdot(early[rows:], early[rows:])
             silent &= self.signals.silent(early)
-            spectra = self._spectra(early[:rows], late)
-            sums.baddbmm_(spectra[:, :rows].conj_physical_(), spectra[:, rows:].mT)
+            self._add(sums, self._spectra(late))
         by_pair = self._moved("by pair", sums.flatten(1))
         lags = self._room("lags", torch.float64, len(by_pair), self.size)
         torch.fft.irfft(by_pair, self.size, out=lags)
         return Span(lags[:, : self.taps].clone().view(rows, 2 * rows, -1), energy, silent)
 
-    def _spectra(self, early: Tensor, late: Tensor) -> Tensor:
-        """Transform blocks of the true signals, then the longer ones of all; (freq, 3 rows, n)."""
-        rows, count = len(early), early.shape[-1] // self.step
-        blocks = self._room("blocks", torch.float64, 3 * rows, count, self.size)
-        blocks[:rows, :, : self.step] = torch.unflatten(early, -1, (count, self.step))
-        blocks[:rows, :, self.step :] = 0
-        blocks[rows:] = late.unfold(-1, self.size, self.step)
-        spectra = self._room("spectra", torch.complex128, *blocks.shape[:2], self.size // 2 + 1)
-        torch.fft.rfft(blocks, out=spectra)
-        return self._moved("by frequency", spectra.flatten(0, 1)).view(-1, *blocks.shape[:2])
+    def _spectra(self, signals: Tensor) -> Tensor:
+        """Transform blocks of the true signals, and the longer ones of all: (3 rows, n, freq)."""
+        rows, count = self.signals.rows, (signals.shape[-1] - self.margin) // self.step
+        shape = 3 * rows, count, self.size // 2 + 1
+        spectra = self._room("spectra", torch.complex128, *shape)
+        blocks = self._room("blocks", torch.float64, count, self.size)
+        for row, signal in enumerate(signals):  # one by one: they stay in the cache
+            blocks.copy_(signal.unfold(-1, self.size, self.step))
+            spectra[rows + row] = torch.fft.rfft(blocks)
+            if row < rows:
+                blocks[:, self.step :] = 0
+                spectra[row] = torch.fft.rfft(blocks)
+        return spectra
+
+    def _add(self, sums: Tensor, spectra: Tensor) -> None:
+        """Add products of spectra, some frequencies at a time, summed over blocks."""
+        rows = self.signals.rows
+        for start in range(0, len(sums), _SLICE):
+            part = spectra[..., start : start + _SLICE].permute(2, 0, 1)
+            both = self._room("slice", spectra.dtype, *part.shape).copy_(part)
+            some = sums[start : start + _SLICE]
+            some.baddbmm_(both[:, :rows].conj_physical_(), both[:, rows:].mT)
 
     def _moved(self, name: str, values: Tensor) -> Tensor:
         """Transpose a matrix; torch does so by blocks, unlike moving the axes of other tensors."""

@@ -3,7 +3,8 @@
 The energy of sum_a x_a * s_a, filters x on signals s, is a quadratic form in the filters whose
 coefficients are the correlations r of the signals:
 
-    sum_ab sum_l q_ab(l) r_ab(l),   q_ab(l) = sum_t x_a[t + l] x_b[t],   r_ab(l) = <s_a[m], s_b[m+l]>
+    sum_ab sum_l q_ab(l) r_ab(l)
+    q_ab(l) = sum_t x_a[t + l] x_b[t],   r_ab(l) = sum_t s_a[t] s_b[t + l]
 
 Since q_ab(-l) = q_ba(l), and likewise r, the negative lags only double the positive ones. With the
 filters fixed for the whole track, energies of all windows are one product of two matrices.
