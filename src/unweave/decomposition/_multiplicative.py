@@ -7,6 +7,7 @@ With y = W H the activations become
 and W likewise. The exponent g of majorisation-minimisation [Fevotte2011] lets no objective rise.
 A block of frames gives new activations and, while it lies in the processor's cache, its share of
 the sums for the templates: no model of the whole spectrogram is ever built, and V is read once.
+For the Kullback-Leibler divergence of large spectrograms compiled code does this in registers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ import torch
 from torch import Tensor
 
 from unweave.decomposition._descent import descend
-from unweave.decomposition._divergence import blocks, divergence, energy, floors, gram_divergence
+from unweave.decomposition._divergence import (
+    blocks,
+    divergence,
+    energy,
+    floors,
+    gram_divergence,
+    mean,
+)
+from unweave.decomposition._kullback import logarithm_sum, quotient_sums, worthwhile
 from unweave.decomposition._problem import Outcome, Problem, unit_templates
 
 _HALVINGS = 20  # of a step that would raise the objective
@@ -110,6 +119,8 @@ class Updates:
         self.tiny = torch.finfo(p.V.dtype).tiny
         self.floor = floors(p.V, p.beta) if p.beta != 2 else (0.0, 0.0)
         self.square = energy(p.V) if p.beta == 2 else math.nan
+        self.compiled = p.beta == 1 and worthwhile(p.V)
+        self.total = mean(p.V) * p.V.numel() if self.compiled else math.nan
 
     def objective(self, W: Tensor, H: Tensor) -> float:
         """Give the objective with its penalties.
@@ -121,9 +132,16 @@ class Updates:
         p = self.p
         if p.beta == 2:
             fit = gram_divergence(self.square, H @ p.V.mT, H @ H.mT, W.mT)
+        elif self.compiled and p.V.dtype == torch.float32:
+            fit = self._kullback_leibler(W, H)
         else:
             fit = divergence(p.V, lambda part: W @ H[:, part], p.beta, self.floor)
         return fit + p.penalty(H)
+
+    def _kullback_leibler(self, W: Tensor, H: Tensor) -> float:
+        exact, floor = torch.float64, self.floor[1]
+        model = float(W.sum(0, dtype=exact) @ H.sum(1, dtype=exact)) + floor * self.p.V.numel()
+        return logarithm_sum(self.p.V, W, H, floor) - self.total + model
 
     def step(self, W: Tensor, H: Tensor, far_W: Tensor, far_H: Tensor) -> tuple[Tensor, Tensor]:
         """Update H at one point, then W at another.
@@ -189,6 +207,8 @@ class Updates:
         self, W: Tensor | None, H: Tensor, far_W: Tensor | None
     ) -> tuple[Tensor, Sums | None]:
         """Read V once: update H unless W is None, and sum for far_W unless that is None."""
+        if self.compiled:
+            return self._compiled_pass(W, H, far_W)
         p, beta = self.p, self.p.beta
         sums, new = None, H
         model: Tensor | None = None
@@ -216,6 +236,20 @@ class Updates:
             if far_W is not None and sums is not None:
                 sums.add(v, torch.mm(far_W, h, out=model), h[p.n_fixed : -1], beta)
         return new, sums
+
+    def _compiled_pass(
+        self, W: Tensor | None, H: Tensor, far_W: Tensor | None
+    ) -> tuple[Tensor, Sums | None]:
+        V, floor = self.p.V, self.floor[1]
+        if W is not None:
+            more, less = self._extra(H)
+            above = quotient_sums(V, W, H, floor) + more
+            below = (W.sum(0)[:, None] + less).clamp_min(self.tiny)
+            H = above.div_(below).mul_(H)
+        if far_W is None:
+            return H, None
+        above = quotient_sums(V.mT, H.mT, far_W.mT, floor)[self.p.n_fixed :]
+        return H, Sums(above, H[self.p.n_fixed :].sum(1, keepdim=True))
 
     def _templates(self, W: Tensor, H: Tensor, sums: Sums) -> Tensor:
         p, free = self.p, W[:, self.p.n_fixed :]

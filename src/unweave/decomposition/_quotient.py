@@ -1,0 +1,157 @@
+"""Products of a factor with the quotient V / (W H), compiled: neither W H nor the quotient is kept.
+
+Tile after tile of the quotient is made in registers, and its products are added to where they
+belong: two multiplications for each value and component, at the processor's full speed, and no
+traffic but V. Tiles lie along the axis of V that is contiguous. Sums over the other axis are kept
+as vectors for that axis; sums along it as one vector each, whose lanes are added in the end.
+
+Numba notices changes of this file only: after changing the tiles, remove `__pycache__/*.nb?`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+from unweave.decomposition._tiles import BYTES, ROWS, VECTORS, add_lanes, add_rows, put_logarithms
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+Array = np.ndarray[Any, np.dtype[Any]]
+
+BLOCK = 4  # tiles whose sums and pieces of the factor fit in the fastest cache
+
+
+def _kernel(function: Kernel) -> Kernel:
+    """Compile a function when it is first called; keep the result where there is a place for it."""
+    compiler: Callable[..., Any] = numba.njit
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc"}}
+    try:
+        return cast("Kernel", compiler(cache=True, **options)(function))
+    except RuntimeError:  # there is no file, or no folder that can be written
+        return cast("Kernel", compiler(**options)(function))
+
+
+@_kernel
+def _edge(V: Array, step: int, shape: Any, row: int, column: int, out: Array) -> None:
+    """Copy a tile that reaches over the end of V, with zeros there."""
+    width = len(out) // ROWS
+    for i in range(ROWS):
+        for j in range(width):
+            within = row + i < shape[0] and column + j < shape[1]
+            out[i * width + j] = V[(row + i) * step + column + j] if within else 0
+
+
+@_kernel
+def sum_rows(
+    data: Any, W: Array, H: Array, out: Array, shape: Any, floor: float, span: Any
+) -> None:
+    """Add W' (V / (W H + floor)) of some tiles of columns to `out`.
+
+    Args:
+        data: Their memory, and the step from row to row.
+        W: Columns of the first factor, its rows filled up to whole tiles (rows * components,).
+        H: The second factor, cut in tiles and filled up (tiles * components * width,).
+        out: The sums, in the order of H.
+        shape: Rows and columns of V, and the number of components.
+        floor: What is added to the model.
+        span: The first tile, and that after the last.
+    """
+    (V, step), (rows, columns, count) = data, shape
+    width = BYTES * VECTORS // V.itemsize
+    edge = np.empty(ROWS * width, V.dtype)
+    for first in range(span[0], span[1], BLOCK):
+        for row in range(0, rows, ROWS):
+            w = row * count
+            for tile in range(first, min(first + BLOCK, span[1])):
+                start, h = tile * width, tile * width * count
+                if row + ROWS <= rows and start + width <= columns:
+                    at, ahead = row * step + start, ROWS * step
+                    add_rows((V, W, H, out), (at, w, h, h), (step, count, ahead), floor)
+                else:
+                    _edge(V, step, shape, row, start, edge)
+                    add_rows((edge, W, H, out), (0, w, h, h), (width, count, 0), floor)
+
+
+@_kernel
+def sum_lanes(
+    data: Any, W: Array, H: Array, out: Array, shape: Any, floor: float, span: Any
+) -> None:
+    """Write H (V / (W H + floor))' of some rows to `out`, in the order of W.
+
+    Args:
+        data: Their memory, and the step from row to row.
+        W: As `sum_rows` takes it.
+        H: As `sum_rows` takes it.
+        out: The sums (rows * components,), rows filled up as in W.
+        shape: Rows and columns of V, and the number of components.
+        floor: What is added to the model.
+        span: The first row of tiles, and that after the last.
+    """
+    (V, step), (rows, columns, count) = data, shape
+    lanes = BYTES // V.itemsize
+    width = lanes * VECTORS
+    edge = np.empty(ROWS * width, V.dtype)
+    sums = np.empty((ROWS * count + 1) * lanes, V.dtype)
+    sums = sums[-sums.ctypes.data % BYTES // V.itemsize :]  # whole lines
+    for row in range(span[0] * ROWS, span[1] * ROWS, ROWS):
+        w = row * count
+        sums[:] = 0
+        for start in range(0, columns, width):
+            h = start * count
+            if row + ROWS <= rows and start + width <= columns:
+                at, ahead = row * step + start, 4 * width
+                add_lanes((V, W, H, sums), (at, w, h, 0), (step, count, ahead), floor)
+            else:
+                _edge(V, step, shape, row, start, edge)
+                add_lanes((edge, W, H, sums), (0, w, h, 0), (width, count, 0), floor)
+        for i in range(ROWS * count):
+            total = sums[i * lanes]
+            for lane in range(1, lanes):
+                total += sums[i * lanes + lane]
+            out[w + i] = total
+
+
+@_kernel
+def sum_logarithms(data: Any, W: Array, H: Array, shape: Any, floor: float, span: Any) -> float:
+    """Give the sum of V log(V / (W H + floor)) over some tiles of columns, in double precision.
+
+    Args:
+        data: Their memory, in single precision, and the step from row to row.
+        W: As `sum_rows` takes it.
+        H: As `sum_rows` takes it.
+        shape: Rows and columns of V, and the number of components.
+        floor: What is added to the model.
+        span: The first tile, and that after the last.
+    """
+    (V, step), (rows, columns, count) = data, shape
+    width = BYTES * VECTORS // V.itemsize
+    edge, logs = np.empty(ROWS * width, V.dtype), np.empty(ROWS * width, V.dtype)
+    total = 0.0
+    for first in range(span[0], span[1], BLOCK):
+        for row in range(0, rows, ROWS):
+            w = row * count
+            for tile in range(first, min(first + BLOCK, span[1])):
+                start, h = tile * width, tile * width * count
+                if row + ROWS <= rows and start + width <= columns:
+                    at, ahead = row * step + start, ROWS * step
+                    put_logarithms((V, W, H, logs), (at, w, h, 0), (step, count, ahead), floor)
+                    for i in range(ROWS):
+                        values = V[at + i * step : at + i * step + width]
+                        total += _products(values, logs[i * width : (i + 1) * width])
+                else:
+                    _edge(V, step, shape, row, start, edge)
+                    put_logarithms((edge, W, H, logs), (0, w, h, 0), (width, count, 0), floor)
+                    total += _products(edge, logs)
+    return total
+
+
+@_kernel
+def _products(values: Array, logs: Array) -> float:
+    """Sum products in double precision."""
+    total = 0.0
+    for i in range(len(values)):
+        total += np.float64(values[i]) * np.float64(logs[i])
+    return total
