@@ -101,7 +101,7 @@ def separate_files(
     if workers < 1:
         raise ParameterError(f"workers={workers} must be a positive integer")
     whole = options.two_stems or options.stem_mp4 or options.mixture
-    if whole and not separator.options.mixture_consistency:
+    if whole and not separator.complete:
         # All stems must sum to the mixture, so that "everything else" is the rest of it.
         separator = separator.with_options(residual=True)
     selections = select_stems(separator.stems, options)

@@ -116,6 +116,12 @@ class Separator:
         return other
 
     @property
+    def complete(self) -> bool:
+        """Whether the stems sum to the mixture; a lone stem made to do so would be all of it."""
+        able = len(self.sources) > 1 and bool(getattr(self.model, "sums_to_mixture", True))
+        return self.options.residual or (self.options.mixture_consistency and able)
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """Names of what the network separates."""
         return tuple(self._network.sources)
@@ -296,19 +302,13 @@ class Separator:
         for block in completed(
             resampled(stems, network_rate, sample_rate),
             mixture,
-            consistent=self.options.mixture_consistency and self._sums_to_mixture,
+            consistent=self.complete,
             residual=self.options.residual,
         ):
             done += block.shape[-1]
             if progress is not None:
                 progress(done / sample_rate, None if frames is None else frames / sample_rate)
             yield block
-
-    @property
-    def _sums_to_mixture(self) -> bool:
-        """Whether what is missing can be shared; a lone stem that lacked nothing would be all."""
-        several = len(self._network.sources) > 1
-        return several and bool(getattr(self._network, "sums_to_mixture", True))
 
     def _offsets(self) -> list[int]:
         generator = torch.Generator().manual_seed(self.options.seed)
