@@ -26,7 +26,13 @@ bench: $(DEV)  ## Print the tables that the documents quote
 	$(BIN)/python benchmarks/transforms.py --slow
 	$(BIN)/python benchmarks/transforms.py --wall
 	$(BIN)/python benchmarks/filtering.py
+	$(BIN)/python benchmarks/decomposition.py
+	$(BIN)/python benchmarks/codec.py
+	$(BIN)/python benchmarks/codec_quality.py
+	$(BIN)/python benchmarks/codec_training.py
 	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/datasets.py
+	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/separate.py
 
 evaluate: $(READY)  ## Score the shipped weights: make evaluate [SONGS=folder of songs with stems]
