@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-_DARK = PALETTE[:6]  # yellow is lost on white
+_DARK = PALETTE[:7]  # yellow is lost on white
 _DEPTH = 60.0  # decibels below the peak of a template that are shown
 _LOWEST = 40.0  # hertz, of the axis of templates
 _TICKS = (100, 1000, 10000)
