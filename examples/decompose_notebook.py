@@ -52,7 +52,7 @@ def piano(f0: float, seconds: float, seed: torch.Generator) -> Tensor:
 def clarinet(f0: float, seconds: float, seed: torch.Generator) -> Tensor:
     """Blow a tube closed at one end: odd partials, a soft attack, vibrato and breath."""
     t = torch.arange(round(seconds * RATE)) / RATE
-    bend = 0.003 * torch.sin(6.2832 * 5.2 * t) / 5.2  # of the phase, in cycles of f0
+    bend = 0.003 * torch.sin(6.2832 * 5.2 * t) / 5.2  # of time: the pitch goes up and down by 2 %
     x = torch.zeros_like(t)
     for n in range(1, 22):
         if n * f0 > 0.45 * RATE:
@@ -194,7 +194,7 @@ def show(rows: dict[str, dict[str, float]]) -> str:
     headings = list(next(iter(rows.values())))
     lines = ["| | " + " | ".join(headings) + " |", "|---" * (len(headings) + 1) + "|"]
     for name, values in rows.items():
-        cells = (f"{v:.2f}" if v < 100 else "> 100" for v in values.values())
+        cells = (f"{round(v, 2) + 0.0:.2f}" if v < 100 else "> 100" for v in values.values())
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
