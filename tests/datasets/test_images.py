@@ -80,8 +80,8 @@ def located(folder: AudioFolder, heard: Tensor) -> tuple[int, int]:
     """Find an excerpt in its tracks by comparison."""
     for index in range(len(folder.tracks)):
         whole = folder.whole(index)[0]
-        windows = whole[0].unfold(0, heard.shape[-1], 1)
-        hits = (windows == heard[0]).all(-1).nonzero()
+        windows = whole[0].unfold(0, 64, 1)  # of noise, enough to tell
+        hits = (windows == heard[0, :64]).all(-1).nonzero()
         if len(hits):
             return index, int(hits[0])
     raise AssertionError("the excerpt is nowhere")
