@@ -16,7 +16,7 @@ from unweave.decomposition.hpss import complex_spectrogram
 from unweave.decomposition.resynthesis import component_spectrograms
 from unweave.transforms import STFT
 
-_AT_ONCE = 2**24  # bins of all components and channels: some 400 MB are worked in
+_AT_ONCE = 2**22  # bins of all components and channels: some 100 MB are worked in
 _LEAST = 64  # frames of a block
 
 
