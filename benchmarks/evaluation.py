@@ -1,14 +1,15 @@
-"""Speed and agreement of BSSEval version 4 beside museval, on the CPU.
+"""Speed and agreement of BSSEval version 4 and of SI-SDR, beside museval and NumPy, on the CPU.
 
 museval's work has a part that does not depend on the length of the track (the equations of the
 filters), one that grows with it (the windows), and Fourier transforms of the whole track, padded to
-a power of two. It is timed on two excerpts that fill their transforms as much as four minutes do
-theirs; a line through both gives the time of four minutes, a little low, since longer transforms
-leave the cache. unweave measures the four minutes themselves, the song repeated, the median of
-three. Seconds are process time, with one thread, so that a busy machine slows both alike. Agreement
-is that of all ratios in all windows of the longer excerpt.
+a power of two. It is timed on an eighth and on a quarter of the track, which fill their transforms
+as much as the whole does; a line through both gives the time of the whole, a little low, since
+longer transforms leave the cache. With --full it measures the whole itself, once (minutes). unweave
+measures the whole, the song repeated, before, between and after: the median. Seconds are process
+time, with one thread, so that a busy machine slows both alike. Agreement is that of all ratios in
+all windows of the longest that museval measures.
 
-    python benchmarks/evaluation.py [--short 30] [--long 60] [--minutes 4]
+    python benchmarks/evaluation.py [--minutes 4] [--full]
 """
 
 import argparse
@@ -26,7 +27,7 @@ import numpy as np
 import torch
 
 from unweave.audio import read
-from unweave.evaluation import bss_eval, sdr, si_sdr
+from unweave.evaluation import bss_eval, pairwise_si_sdr, sdr, si_sdr
 
 RATE = 44_100
 SONG = Path(__file__).parents[1] / "examples" / "song"
@@ -69,47 +70,61 @@ def museval(metrics: ModuleType, estimate: np.ndarray, true: np.ndarray) -> np.n
         return np.stack(metrics.bss_eval(s, e, window=RATE, hop=RATE)[:4])
 
 
+def middle(work: Callable[[], object], times: int = 5) -> float:
+    return sorted(timed(work)[0] for _ in range(times))[times // 2]
+
+
+def numpy_si_sdr(estimate: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Give SI-SDR as it is usually written."""
+    axes = (-2, -1)
+    target = (estimate * true).sum(axes, keepdims=True)
+    target = target / (true**2).sum(axes, keepdims=True) * true
+    error = estimate - target
+    return 10 * np.log10((target**2).sum(axes) / (error**2).sum(axes))
+
+
 def whole_track(estimate: np.ndarray, true: np.ndarray) -> None:
-    """Time SDR and SI-SDR of a track beside the formula as it is usually written in NumPy."""
-
-    def formula() -> np.ndarray:
-        target = (estimate * true).sum((1, 2), keepdims=True)
-        target = target / (true**2).sum((1, 2), keepdims=True) * true
-        error = estimate - target
-        return 10 * np.log10((target**2).sum((1, 2)) / (error**2).sum((1, 2)))
-
-    for name, work in (
-        ("SDR", lambda: sdr(estimate, true)),
-        ("SI-SDR", lambda: si_sdr(estimate, true)),
-        ("SI-SDR in NumPy", formula),
+    """Time SDR and SI-SDR beside the formula, of pairs and of all estimates with all stems."""
+    print(f"{'SDR':<24} {1000 * middle(lambda: sdr(estimate, true)):8.0f} ms")
+    fifth = true.shape[-1] // 5
+    short = [x[..., :fifth] for x in (estimate, true)]
+    many = [np.concatenate((x, x[::-1] * 0.5 + x)) for x in short]  # eight of each
+    for name, ours, theirs, pair in (
+        ("SI-SDR", si_sdr, numpy_si_sdr, (estimate, true)),
+        ("SI-SDR, 8 x 8, a fifth", pairwise_si_sdr, lambda e, s: numpy_si_sdr(e[:, None], s), many),
     ):
-        seconds = sorted(timed(work)[0] for _ in range(5))[2]
-        print(f"{name:<16} {1000 * seconds:8.0f} ms")
+        one, other = (middle(lambda f=f, pair=pair: f(*pair), 3) for f in (ours, theirs))
+        print(f"{name:<24} {1000 * one:8.0f} ms, NumPy {1000 * other:.0f} ms: {other / one:.1f} x")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--short", type=float, default=30)
-    parser.add_argument("--long", type=float, default=60)
     parser.add_argument("--minutes", type=float, default=4)
+    parser.add_argument("--full", action="store_true", help="run museval on the whole (minutes)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    metrics, times = museval_metrics(), []
-    for seconds in (options.short, options.long):
+    metrics, times, ours = museval_metrics(), [], []
+    length = 60 * options.minutes
+    whole = song(length)
+    lengths = (length,) if options.full else (length / 8, length / 4)
+    for seconds in lengths:
+        ours.append(timed(lambda: bss_eval(*whole, sample_rate=RATE))[0])
         pair = song(seconds)
         spent, expected = timed(lambda pair=pair: museval(metrics, *pair))
         times.append(spent)
-        ours, got = timed(lambda pair=pair: bss_eval(*pair, sample_rate=RATE))
-        print(f"{seconds:.0f} s: museval {spent:.1f} s, unweave {ours:.1f} s")
+        print(f"{seconds:.0f} s: museval {spent:.1f} s")
+    got = bss_eval(*pair, sample_rate=RATE)
     print(f"largest difference {np.nanmax(np.abs(np.stack(got) - expected)):.1e} dB")
-    length = 60 * options.minutes
-    slope = (times[1] - times[0]) / (options.long - options.short)
-    estimated = times[1] + slope * (length - options.long)
-    pair = song(length)
-    ours = sorted(timed(lambda: bss_eval(*pair, sample_rate=RATE))[0] for _ in range(3))[1]
-    print(f"{length:.0f} s: museval {estimated:.0f} s (by the line), unweave {ours:.1f} s")
-    print(f"{estimated / ours:.0f} times as fast")
-    whole_track(*pair)
+    while len(ours) < 3:
+        ours.append(timed(lambda: bss_eval(*whole, sample_rate=RATE))[0])
+    one, other = sorted(ours)[1], times[-1]
+    if not options.full:
+        other += (times[1] - times[0]) / (lengths[1] - lengths[0]) * (length - lengths[1])
+    how = "measured" if options.full else "by the line"
+    print(
+        f"{length:.0f} s: museval {other:.0f} s ({how}), unweave {one:.1f} s, {other / one:.0f} x"
+    )
+    whole_track(*whole)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ HEADINGS = {
     "bss_sir": "SIR",
     "bss_sar": "SAR",
 }
+_ROUNDING = 100  # dB
 _SLACK = 0.1  # seconds by which a codec may change the length of an estimate
 
 
@@ -149,6 +150,7 @@ def _network(plan: Plan) -> "tuple[tuple[str, ...], Estimator]":
 
 
 def _separator(plan: Plan) -> "Separator":
+    from unweave.errors import DatasetError
     from unweave.separation import Separator
 
     path = Path(plan.estimates)
@@ -156,6 +158,8 @@ def _separator(plan: Plan) -> "Separator":
         from unweave.training.model_folder import ModelFolder
 
         return Separator(ModelFolder.open(path).load_network(), device=plan.device)
+    if path.suffix != ".safetensors" and not path.exists() and len(path.parts) > 1:
+        raise DatasetError(f"there is no folder {plan.estimates!r} of estimates or of a model")
     return Separator(plan.estimates, device=plan.device)
 
 
@@ -262,13 +266,15 @@ def _tell(plan: Plan, rows: "list[Row]", reporter: Reporter) -> None:
             print_json({"average": average, "tracks": _count(rows), "scores": scores})
     elif not reporter.verbosity.quiet:
         several = len({row.method for row in rows}) > 1
+        counts = _counts(rows)
+        uneven = len(set(counts.values())) > 1
         first = ("stem", "method") if several else ("stem",)
-        right = tuple(HEADINGS[m] for m in shown)
+        right = (*(("tracks",) if uneven else ()), *(HEADINGS[m] for m in shown))
         made = table(*first, *right, right=right)
         for method, stem in sorted(middle, key=lambda key: _place(key, rows)):
-            numbers = (middle[method, stem][m] for m in shown)
-            cells = (f"{x:.2f}" if x == x else "-" for x in numbers)
-            made.add_row(*((stem, method) if several else (stem,)), *cells)
+            cells = [_cell(middle[method, stem][m]) for m in shown]
+            count = (str(counts[method, stem]),) if uneven else ()
+            made.add_row(*((stem, method) if several else (stem,)), *count, *cells)
         out = console()
         out.print(made)
         what = "one track" if _count(rows) == 1 else f"{plan.average} of {_count(rows)} tracks"
@@ -276,6 +282,23 @@ def _tell(plan: Plan, rows: "list[Row]", reporter: Reporter) -> None:
     if plan.picture is not None:
         _draw(plan.picture, rows)
         print(f"unweave: {plan.picture} shows the tracks", file=sys.stderr)
+
+
+def _cell(score: float) -> str:
+    """Write a score; beyond 100 dB there is only rounding."""
+    if abs(score) > _ROUNDING:
+        return f"{'>' if score > 0 else '<-'}{_ROUNDING}"
+    return f"{score:.2f}" if score == score else "-"
+
+
+def _counts(rows: "Sequence[Row]") -> dict[tuple[str, str], int]:
+    """Tell how many tracks have scores of a stem."""
+    found: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = row.method, row.stem
+        scored = any(value == value for value in row.values.values())
+        found[key] = found.get(key, 0) + scored
+    return found
 
 
 def _count(rows: "Sequence[Row]") -> int:

@@ -14,8 +14,8 @@ explain of e, and P s what filtering all sources can. The filters are those of t
 energies are measured in windows [Stoter2018].
 
 The filters solve normal equations that are made of correlations at short lags alone; these come
-from FFTs of blocks, so that the work grows with the length of the track and the working memory does
-not [Scheibler2022].
+from FFTs of blocks [Scheibler2022]. The energies in a window, too, are sums of its correlations, so
+that windows that lie end to end cost nothing more; only where the sums cancel are they filtered.
 
 References:
     [Vincent2006] E. Vincent, R. Gribonval, C. Fevotte, "Performance measurement in blind audio
@@ -104,8 +104,9 @@ def bss_eval(
     what campaigns measured with: use bits=16.
 
     Work is done in double precision. Besides the signals it needs about three matrices of the size
-    of the normal equations, 24 (sources * channels * filter_length)^2 bytes, and 100 MB: half a
-    gigabyte for four stereo sources of any length.
+    of the normal equations, 24 (sources * channels * filter_length)^2 bytes (400 MB for four stereo
+    sources), and, where windows lie end to end, the correlations inside of each of them: half a
+    megabyte a second there, a fifth of the signals in single precision.
 
     Args:
         estimate: Estimated sources.

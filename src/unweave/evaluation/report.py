@@ -162,8 +162,8 @@ def aggregate(
         average: "median", as campaigns report it, or "mean".
 
     Returns:
-        Scores by (method, stem) and by metric. Tracks without a finite result do not count; nan
-        remains where none counts.
+        Scores by (method, stem) and by metric. Tracks without a finite result do not count; where
+        none counts, inf remains if there was nothing else, and nan otherwise.
 
     Raises:
         ParameterError: There is no such average.
@@ -179,7 +179,7 @@ def aggregate(
     for row in rows:
         column = columns.setdefault((row.method, row.stem), {metric: [] for metric in METRICS})
         for metric in METRICS:
-            if math.isfinite(value := row.values.get(metric, math.nan)):
+            if not math.isnan(value := row.values.get(metric, math.nan)):
                 column[metric].append(value)
     return {
         key: {metric: _middle(found, average) for metric, found in column.items()}
@@ -188,9 +188,10 @@ def aggregate(
 
 
 def _middle(values: list[float], average: str) -> float:
-    if not values:
-        return math.nan
-    return median(values) if average == "median" else fmean(values)
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return values[0] if len(set(values)) == 1 else math.nan
+    return median(finite) if average == "median" else fmean(finite)
 
 
 def _write(path: str | os.PathLike[str], text: str) -> None:

@@ -18,6 +18,9 @@ METRICS = ("sdr", "si_sdr", "si_sir", "si_sar", "bss_sdr", "bss_isr", "bss_sir",
 """Names of the scores in the order of tables: of whole tracks, then medians of windows."""
 
 
+_PIECE = 2**20  # samples that are searched for sound at once
+
+
 @dataclass(frozen=True)
 class StemScores:
     """How near an estimated stem comes to the true one, in dB.
@@ -106,11 +109,7 @@ def score_track(
     for metric, measure in (("si_sdr", si_sdr), ("si_sir", si_sir), ("si_sar", si_sar)):
         for name, value in zip(sounding, measure(e, s).tolist(), strict=True):
             scores[name][metric] = value
-    frames = (
-        {}
-        if bss is None
-        else _windows(dict(zip(sounding, zip(e, s, strict=True), strict=True)), sample_rate, bss)
-    )
+    frames = {} if bss is None else _windows(sounding, e, s, sample_rate, bss)
     for name, found in frames.items():
         for metric, value in found.median()._asdict().items():
             scores[name][f"bss_{metric}"] = float(value)
@@ -118,13 +117,14 @@ def score_track(
 
 
 def _windows(
-    stems: Mapping[str, tuple[Tensor, Tensor]], sample_rate: float, settings: BSSSettings
+    names: list[str], e: Tensor, s: Tensor, sample_rate: float, settings: BSSSettings
 ) -> dict[str, BSSScores]:
     """Measure BSSEval of the stems that it does not call silent, all together."""
-    names = [name for name, pair in stems.items() if all(_audible(x, settings) for x in pair)]
-    if not names:
+    kept = [n for n in range(len(names)) if _audible(e[n], settings) and _audible(s[n], settings)]
+    if not kept:
         return {}
-    e, s = (torch.stack([stems[name][side] for name in names]) for side in (0, 1))
+    if len(kept) < len(names):  # copies only what must be
+        names, e, s = [names[n] for n in kept], e[kept], s[kept]
     found = bss_eval(
         e,
         s,
@@ -139,7 +139,9 @@ def _windows(
 
 def _audible(x: Tensor, settings: BSSSettings) -> bool:
     """Tell whether something is left in the sum of the channels, as BSSEval asks for."""
-    if settings.bits is not None:
-        steps = 2.0 ** (settings.bits - 1)
-        x = (x * steps).round()
-    return bool((x.sum(0) != 0).any())
+    steps = None if settings.bits is None else 2.0 ** (settings.bits - 1)
+    for part in x.split(_PIECE, -1):  # mostly the first will do
+        rounded = part if steps is None else (part * steps).round()
+        if bool((rounded.sum(0) != 0).any()):
+            return True
+    return False

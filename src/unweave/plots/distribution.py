@@ -53,7 +53,7 @@ def distribution(
         colour = PALETTE[place % len(PALETTE)]
         for stem, given in of.items():
             finite = np.array([v for v in given if math.isfinite(v)])
-            missing[stem] += len(given) - len(finite)
+            missing[stem] = max(missing[stem], len(given) - len(finite))
             centre = stems.index(stem) + (place - (len(scores) - 1) / 2) * step
             _column(ax, finite, centre, step, colour)
         ax.scatter([], [], color=colour, label=method, marker="s")
