@@ -78,7 +78,9 @@ def test_weights_and_folders_of_models(run, tiny_model, music):
     folder = ModelFolder.create("mine", config)
     folder.save_network(folder.best_weights, build_network(config), config)
     run("evaluate", "mine", "true", "--no-bss", "--device", "cpu")
-    assert set(scores("mine/evaluation-true.csv")) == {("mine", t, "vocals") for t in ("one", "two")}
+    assert set(scores("mine/evaluation-true.csv")) == {
+        ("mine", t, "vocals") for t in ("one", "two")
+    }
     run("evaluate", tiny_model, "true", "--no-bss", "--device", "cpu", "--max-tracks", "1")
     assert {key[1:] for key in scores()} == {("one", "vocals"), ("one", "drums")}
 
@@ -151,6 +153,16 @@ def test_a_silent_stem_has_no_scores_and_harms_no_other(run, music):
     found = scores()
     assert not any(found["got", "one", "vocals"][m] for m in ("sdr", "si_sdr", "bss_sdr"))
     assert math.isfinite(float(found["got", "one", "drums"]["bss_sdr"]))
+
+
+def test_the_table_counts_tracks_and_shows_no_rounding(run, music):
+    audio.write("true/one/vocals.wav", torch.zeros(1, 2 * RATE), RATE)
+    audio.write("got/two/vocals.wav", audio.read("true/two/vocals.wav")[0], RATE)
+    told = run("evaluate", "got", "true", "--no-bss")
+    lines = {line.split()[0]: line.split() for line in told.out.splitlines() if line.split()}
+    assert lines["stem"][1] == "tracks"
+    assert lines["vocals"][1:4] == ["1", ">100", ">100"]
+    assert lines["drums"][1] == "2"
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,8 @@ def bss_eval(
     and in museval, and may be absurdly low. The noise of 16 bits is enough to prevent it, and it is
     what campaigns measured with: use bits=16.
 
-    Work is done in double precision. Besides the signals it needs about three matrices of the size
-    of the normal equations, 24 (sources * channels * filter_length)^2 bytes (400 MB for four stereo
+    Work is done in double precision. Besides the signals it needs about five matrices of the size
+    of the normal equations, 40 (sources * channels * filter_length)^2 bytes (700 MB for four stereo
     sources), and, where windows lie end to end, the correlations inside of each of them: half a
     megabyte a second there, a fifth of the signals in single precision.
 
