@@ -78,3 +78,15 @@ def test_names_and_shapes_must_fit():
         score_track({"a": e[0, :, 1:]}, {"a": s[0]}, sample_rate=RATE)
     got = score_track({"a": e[0], "x": e[1]}, {"a": s[0]}, sample_rate=RATE, bss=None)
     assert list(got) == ["a"]
+
+
+def test_stems_without_an_estimate_interfere_all_the_same():
+    generator = torch.Generator().manual_seed(3)
+    true = dict(zip("abc", torch.randn(3, 2, 16000, generator=generator), strict=True))
+    made = {name: x + 0.3 * sum(true.values()) for name, x in true.items()}
+    whole = score_track(made, true, sample_rate=8000)
+    alone = score_track({"b": made["b"]}, true, sample_rate=8000)
+    assert list(alone) == ["b"]
+    for metric, value in alone["b"].values.items():
+        assert value == pytest.approx(whole["b"].values[metric], abs=1e-4)
+    assert alone["b"].values["si_sir"] < 20

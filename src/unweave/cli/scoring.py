@@ -242,7 +242,8 @@ def _score(
     rows = []
     for method in (plan.method, *plan.baselines):
         stems = made if method == plan.method else baseline(method, mixture, true)
-        scores = score_track(stems, wanted, sample_rate=rate, bss=settings)
+        scored = {name: stems[name] for name in wanted}
+        scores = score_track(scored, true, sample_rate=rate, bss=settings)
         rows += [Row(method, track.name, name, found.values) for name, found in scores.items()]
         if plan.museval is not None and settings is not None and method == plan.method:
             place = plan.museval / "test" / f"{track.name.replace('/', ' - ')}.json"

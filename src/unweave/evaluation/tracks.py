@@ -58,14 +58,14 @@ def score_track(
 ) -> dict[str, StemScores]:
     """Score the estimated stems of a track by SDR, SI-SDR, SI-SIR, SI-SAR and BSSEval version 4.
 
-    Interference is what shines through of the other stems that are given, so scores of two stems
-    out of four are not those of four. A stem that is silent throughout has no scores (nan) and
+    Interference is what shines through of all other true stems that are given, with an estimate or
+    without, so give all there are. A stem that is silent throughout has no scores (nan) and
     takes no part in those of the others; so has one whose estimate is silent, except for its SDR,
     which is 0 dB.
 
     Args:
         estimates: Estimated stems by name.
-        references: True stems by name; those without an estimate are left out.
+        references: True stems by name; those without an estimate get no scores.
         sample_rate: In hertz.
         bss: How BSSEval measures; None leaves it out, which saves nine tenths of the time.
 
@@ -92,7 +92,9 @@ def score_track(
             f"estimates of {', '.join(estimates) or 'nothing'} and true stems"
             f" {', '.join(references) or 'none'} have no name in common"
         )
-    shapes = {tuple(x[name].shape) for x in (estimates, references) for name in names}
+    shapes = {tuple(estimates[n].shape) for n in names} | {
+        tuple(x.shape) for x in references.values()
+    }
     if len(shapes) > 1 or len(min(shapes)) != 2:
         raise ParameterError(
             f"stems of the shapes {', '.join(map(str, sorted(shapes)))} were given: all must have"
@@ -105,11 +107,15 @@ def score_track(
         scores[name]["sdr"] = float(sdr(estimates[name], references[name]))
     if not sounding:
         return {name: StemScores(values) for name, values in scores.items()}
-    e, s = (torch.stack([x[name] for name in sounding]) for x in (estimates, references))
+    # What has no estimate stands in for its own, whose scores are not asked for
+    others = [n for n in references if n not in estimates and bool(references[n].any())]
+    e = torch.stack([*(estimates[n] for n in sounding), *(references[n] for n in others)])
+    s = torch.stack([references[n] for n in (*sounding, *others)])
     for metric, measure in (("si_sdr", si_sdr), ("si_sir", si_sir), ("si_sar", si_sar)):
-        for name, value in zip(sounding, measure(e, s).tolist(), strict=True):
+        for name, value in zip(sounding, measure(e, s).tolist(), strict=False):
             scores[name][metric] = value
-    frames = {} if bss is None else _windows(sounding, e, s, sample_rate, bss)
+    frames = {} if bss is None else _windows([*sounding, *others], e, s, sample_rate, bss)
+    frames = {name: found for name, found in frames.items() if name in names}
     for name, found in frames.items():
         for metric, value in found.median()._asdict().items():
             scores[name][f"bss_{metric}"] = float(value)
