@@ -160,7 +160,7 @@ def model_info(name: str) -> ModelInfo:
     """
     if name not in MODELS:
         close = difflib.get_close_matches(name, MODELS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(list_models())};"
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(list_models())}"
         raise ParameterError(
             f"unknown model {name!r}: {hint} (`unweave models` lists them; a weights file is given"
             " by its path, ending in .safetensors)"
