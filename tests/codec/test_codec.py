@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from unweave.codec import (
     SpectrogramCodec,
     _jpeg,
     _lut,
+    _pixels,
+    _shares,
     limit_bandwidth,
     preset_settings,
     restore_bandwidth,
@@ -86,11 +89,50 @@ def test_the_uncompiled_kernels_read_the_lowest_row_as_the_last(function):
     planes = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4) + np.uint8(100)
     out = np.full((2, 5, 4), -1, np.float32)
     table = np.arange(512, dtype=np.float32)
-    function(planes, table, out, 2)
-    first, second = planes[:, ::-1][:, :2].astype(int)
+    function(planes, table, out, 1, 3)
+    first, second = planes[:, ::-1][:, 1:].astype(int)
     wanted = (first, second) if function is _lut.plain else (first + second, first - second + 256)
-    np.testing.assert_array_equal(out[:, :2], np.stack(wanted))
-    assert (out[:, 2:] == -1).all()
+    np.testing.assert_array_equal(out[:, 1:3], np.stack(wanted))
+    assert (out[:, [0, 3, 4]] == -1).all()
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("upper", [1.0, 6.469254016876221, 1e-9, 1e12])
+def test_cubes_are_the_numbers_of_the_table(both, upper):
+    planes = np.stack(np.meshgrid(np.arange(256), np.arange(256))).astype(np.uint8)
+    info = SpectrogramCodec().info(SpectrogramCodec().encode(noise(2, 9999), sample_rate=RATE))
+    info = replace(info, bounds=(0.0, upper))
+    outs = []
+    functions = (_lut.mid_side_cubes, _lut.mid_side) if both else (_lut.plain_cubes, _lut.plain)
+    for cubes, function in zip((True, False), functions, strict=True):
+        table = _pixels._table(info, both, cubes)
+        for rows in (slice(0, 2), slice(120, 122), slice(254, 256)):
+            outs.append(np.empty((2, 2, 256), np.float32))
+            function(planes[:, rows], table, outs[-1], 0, 2)
+    for cube, looked_up in zip(outs[:3], outs[3:], strict=True):
+        np.testing.assert_array_equal(cube, looked_up)
+
+
+@pytest.mark.parametrize("preset", ["balanced", "transparent", "norbert"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_threads_decode_the_same(preset, channels, monkeypatch):
+    monkeypatch.setattr(_shares, "_SHARE", 2**12)
+    codec = SpectrogramCodec(preset)
+    file = codec.encode(noise(channels, 900_000), sample_rate=RATE)
+    groups = []
+    row_groups = _jpeg._row_groups
+    monkeypatch.setattr(
+        _jpeg, "_row_groups", lambda *args: groups.append(row_groups(*args)) or groups[-1]
+    )
+    decoded = []
+    for threads in (1, 2, 3, 9):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        decoded.append((codec.decode(file), codec.decode(file, start=300, frames=99)))
+    for whole, part in decoded[1:]:
+        assert torch.equal(whole, decoded[0][0])
+        assert torch.equal(part, decoded[0][0][..., 300:399])
+    if preset != "norbert":
+        assert [len(found) for found in groups[2::2]] == [2, 3, 9]
 
 
 FORMATS = ["jpeg", "png", "webp", "avif", *(["jxl"] if HAS_JXL else [])]
@@ -158,7 +200,7 @@ def test_excerpts_are_those_of_the_whole(format):
 def test_an_excerpt_of_jpeg_decodes_a_part_only(monkeypatch):
     sizes = []
     decode = _jpeg.decode
-    monkeypatch.setattr(_jpeg, "decode", lambda d, c: sizes.append(len(d)) or decode(d, c))
+    monkeypatch.setattr(_jpeg, "decode", lambda d, h: sizes.append(len(d)) or decode(d, h))
     codec = SpectrogramCodec()
     file = codec.encode(noise(2, 3_000_000), sample_rate=RATE)
     codec.decode(file, start=1500, frames=200)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from unweave.codec import SpectrogramCodec
+from unweave.codec import SpectrogramCodec, _shares
 from unweave.errors import CodecError
 
 AUDIO = torch.randn(2, 30_000, generator=torch.Generator().manual_seed(0))
@@ -46,8 +46,10 @@ def mutated(file, draw):
     return bytes(data)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_damaged_files_are_decoded_or_refused(kind):
+@pytest.mark.parametrize(("kind", "threads"), [*((kind, 1) for kind in KINDS), ("jpeg", 2)])
+def test_damaged_files_are_decoded_or_refused(kind, threads, monkeypatch):
+    monkeypatch.setattr(_shares, "_SHARE", 2**13)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     options = {"n_fft": 256, "hop_length": 64, **KINDS[kind]}
     codec = SpectrogramCodec("norbert" if kind == "norbert" else "balanced", **options)
     file = codec.encode(AUDIO, sample_rate=44_100)
@@ -58,7 +60,7 @@ def test_damaged_files_are_decoded_or_refused(kind):
         damaged = mutated(file, draw)
         start = draw.choice([0, 0, 200])
         try:
-            magnitude = codec.decode(damaged, start=start, frames=draw.choice([1, 50]))
+            magnitude = codec.decode(damaged, start=start, frames=draw.choice([1, 50, 200]))
         except CodecError as error:
             lines |= {len(str(error).splitlines())}
             refused += 1

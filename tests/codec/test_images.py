@@ -90,13 +90,34 @@ def test_columns_of_jpeg_are_those_of_the_whole():
     header = _jpeg.parse(file)
     for first, last in [(0, 1), (0, width), (255, 257), (500, 900), (width - 1, width)]:
         assert np.array_equal(image.pixels(first, last), whole[:, first:last])
-        part, at = _jpeg.columns(file, header, first, last)
+        part, own, at = _jpeg.columns(file, header, first, last)
+        assert own == _jpeg.parse(part)
         assert at <= first
         with Image.open(io.BytesIO(part)) as cut:  # a file that any program can read
             assert cut.size[0] <= last - first + 2 * header.interval * 8
             assert np.array_equal(np.asarray(cut), whole[:, at : at + cut.size[0]])
-    small, _ = _jpeg.columns(file, header, 500, 501)
+    small, *_ = _jpeg.columns(file, header, 500, 501)
     assert len(small) < len(file) / 3
+
+
+@pytest.mark.parametrize("height", [8, 15, 64, 333])
+@pytest.mark.parametrize("width", [24, 520, 1200])
+def test_rows_of_jpeg_are_those_of_the_whole(height, width):
+    width = _jpeg.interval(width)[1]
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width)).astype(np.uint8)
+    file = encode_image(pixels)
+    header = _jpeg.parse(file)
+    with Image.open(io.BytesIO(file)) as image:
+        whole = np.asarray(image)
+    for count in (1, 2, 3, 100):
+        groups = _jpeg._row_groups(file, header, count)
+        assert 1 <= len(groups) <= count
+        ends = [first for first, _ in groups[1:]] + [height]
+        for (first, part), last in zip(groups, ends, strict=True):
+            with Image.open(io.BytesIO(part)) as cut:  # a file that any program can read
+                assert np.array_equal(np.asarray(cut), whole[first:last])
+    two = [len(part) for _, part in _jpeg._row_groups(file, header, 2)]
+    assert len(two) == 1 or height < 100 or max(two) < 1.4 * min(two)
 
 
 @given(frames=st.integers(1, 65_000))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unweave.codec import _jpeg, _lut
 from unweave.codec._jpeg import Pixels
+from unweave.codec._shares import count_shares, edges, in_shares
 from unweave.codec.laws import unscale
 from unweave.codec.metadata import SpectrogramInfo
 from unweave.codec.planes import from_planes, to_planes
@@ -52,25 +53,35 @@ def to_magnitudes(pixels: Pixels, info: SpectrogramInfo, out: Tensor) -> None:
     else:
         planes = pixels.reshape(info.channels, info.rows, -1)
     both = info.stereo == "mid_side" and info.channels == 2
-    table = _table(info, both)
+    cubes = info.law == "power" and info.bounds[0] == 0 and 1 / info.exponent == 3
+    table = _table(info, both, cubes)
     if not math.isfinite(table[-1]):
         raise CodecError(f"the image's user comment says bounds={info.bounds}: too loud to be true")
     compiled = _lut.fills()
     if compiled is None or info.bits != 8 or planes.dtype != np.uint8:
         _by_steps(planes, info, out)
-    else:
-        compiled[both](planes, table, out.numpy(), info.bins)
+        return
+    fill, values = compiled[both, cubes], out.numpy()
+    shares = count_shares(planes.size)
+    places = edges(info.bins, shares)
+    in_shares(lambda i: fill(planes, table, values, places[i], places[i + 1]), shares)
 
 
-def _table(info: SpectrogramInfo, both: bool) -> Pixels:
-    """Give the magnitudes of codes 0 ... 255, or, of sums of two planes, of -128 ... 383."""
+def _table(info: SpectrogramInfo, both: bool, cubes: bool) -> Pixels:
+    """Give the magnitudes of codes 0 ... 255, or, of sums of two planes, of -128 ... 383.
+
+    Of cubes only the last is given.
+    """
     lower, upper = info.bounds
     if info.law != "power" or lower != 0:
         return _magnitudes(info.law, info.exponent, info.factor, info.bounds, both)
     # All tables of one power are multiples of one.
-    unit = _magnitudes(info.law, info.exponent, info.factor, (0.0, 1.0), both)
     with np.errstate(all="ignore"):
-        table: Pixels = unit * np.float32(np.float64(upper) ** (1 / info.exponent))
+        loudest = np.float32(np.float64(upper) ** (1 / info.exponent))
+        if cubes:
+            return np.array([loudest])
+        unit = _magnitudes(info.law, info.exponent, info.factor, (0.0, 1.0), both)
+        table: Pixels = unit * loudest
     return table
 
 

@@ -195,7 +195,7 @@ class SpectrogramCodec:
         out = out.detach()
         _pixels.to_magnitudes(pixels, info, out)
         if fill == "zeros":
-            out[:, info.bins :].zero_()
+            out.numpy()[:, info.bins :] = 0  # torch would wake its threads for it
         elif info.bins < info.freq_bins:
             out[:, info.bins :] = extension(out[:, : info.bins], info.freq_bins)
         return out

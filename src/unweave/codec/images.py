@@ -210,8 +210,8 @@ def _open_jpeg(data: bytes) -> ImageData:
     header = ImageHeader("jpeg", found.width, found.height, found.components == 3, comment)
 
     def load(first: int, last: int) -> tuple[Pixels, int]:
-        part, at = _jpeg.columns(data, found, first, last)
-        return _jpeg.decode(part, found.components), at
+        part, header, at = _jpeg.columns(data, found, first, last)
+        return _jpeg.decode(part, header), at
 
     return ImageData(header, load)
 
