@@ -3,10 +3,9 @@
 Everything is read from a warm file and becomes float32 magnitudes (2, 1025, frames) of 20 s of
 stereo at 44.1 kHz; audio is decoded and transformed by `unweave.transforms.stft`, by librosa's
 where the row says so. Milliseconds are medians of process time in one thread, the rows taking
-turns, so that a busy machine slows all of them alike; with more threads, of the time that the
-calling thread works, which is how long it takes on a machine that does nothing else. "norbert" is the decoder of its README era,
-written out here: Pillow, division by 255, exp, all in float64. Sizes are kilobytes (1000 bytes) a
-second.
+turns, so that a busy machine slows all of them alike; with more threads, of wall-clock time, which
+needs a machine that does nothing else. "norbert" is the decoder of its README era, written out
+here: Pillow, division by 255, exp, all in float64. Sizes are kilobytes (1000 bytes) a second.
 
     python benchmarks/codec.py [--repeats 9] [--songs FOLDER] [--long] [--threads 2]
 """
@@ -117,7 +116,7 @@ def norbert_load(path: Path) -> object:
 
 def compare(rows: dict[str, tuple[Path, Load]], repeats: int) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in rows}
-    clock = time.process_time if torch.get_num_threads() == 1 else time.thread_time
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     for turn in range(repeats + 1):
         for name, (_, load) in rows.items():
             start = clock()
