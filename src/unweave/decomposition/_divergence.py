@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from unweave.decomposition._products import totals, worthwhile
+
 # Values of a block: with 2049 bins 128 frames, whose model stays in the processor's second cache
 _BLOCK, _BLOCK_ELSEWHERE = 263_000, 2**24
 _MODEL_FLOOR = 1e-12  # of the mean, added to the model: quotients stay finite where it is zero
@@ -30,6 +32,8 @@ def mean(V: Tensor) -> float:
     Args:
         V: A spectrogram (freq, frames).
     """
+    if worthwhile(V):
+        return totals(V)[0] / V.numel()
     return sum(float(V[:, part].sum(dtype=torch.float64)) for part in blocks(V)) / V.numel()
 
 
@@ -58,6 +62,8 @@ def energy(V: Tensor) -> float:
     Args:
         V: A spectrogram (freq, frames).
     """
+    if worthwhile(V):
+        return totals(V)[1]
     return sum(float(V[:, part].to(torch.float64).square().sum()) for part in blocks(V))
 
 

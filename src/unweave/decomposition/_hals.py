@@ -10,6 +10,7 @@ objective would rise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 
 import torch
@@ -17,10 +18,10 @@ from torch import Tensor
 
 from unweave.decomposition._divergence import energy, gram_divergence
 from unweave.decomposition._problem import Outcome, Problem, Record, unit_templates
-from unweave.decomposition._weights import compiled_available
+from unweave.decomposition._products import over_threads, product, worthwhile
 
 SWEEPS = 8  # over all rows for each product with V
-_WORTHWHILE = 2**18  # values of V from which loading the compiled sweeps is worth its while
+_SHARE = 2**22  # multiplications that are worth a thread of their own
 _FIRST, _FASTER, _SLOWER, _LIMIT_GROWS = 0.5, 1.05, 1.5, 1.01  # of the extrapolation [Ang2019]
 
 
@@ -54,8 +55,10 @@ def sweep(A: Tensor, B: Tensor, X: Tensor, sweeps: int = 1, first: int = 0) -> N
 
 def compiled_sweep(A: Tensor, B: Tensor, X: Tensor, sweeps: int = 1, first: int = 0) -> None:
     """Do what `sweep` does, compiled, on the CPU: blocks of columns stay in the fastest cache."""
-    kernel = import_module("unweave.decomposition._sweeps").sweeps
-    kernel(A.numpy(), B.numpy(), X.numpy(), sweeps, first)
+    kernels, (rows, columns) = import_module("unweave.decomposition._sweeps"), X.shape
+    kernel = partial(kernels.sweeps, A.numpy(), B.contiguous().numpy(), X.numpy(), sweeps, first)
+    blocks = -(-columns // kernels.columns(X.itemsize))
+    over_threads(kernel, blocks, sweeps * rows * rows * columns // _SHARE)
 
 
 def unit_sweep(A: Tensor, B: Tensor, X: Tensor, sweeps: int = 1, first: int = 0) -> None:
@@ -95,14 +98,12 @@ class _Steps:
 
     def __init__(self, p: Problem, sweeps: int) -> None:
         self.p, self.sweeps = p, sweeps
-        on_cpu = p.V.device.type == "cpu"
-        fast = on_cpu and p.V.numel() >= _WORTHWHILE and compiled_available()
-        self.solve = compiled_sweep if fast else sweep
+        self.solve = compiled_sweep if worthwhile(p.V) else sweep
         self.W_zeros = None if p.W_zeros is None else p.W_zeros.mT
         self.square = energy(p.V)
 
     def products(self, Wt: Tensor) -> tuple[Tensor, Tensor]:
-        return Wt @ Wt.mT, Wt @ self.p.V
+        return Wt @ Wt.mT, product(self.p.V, Wt.mT)
 
     def activations(self, products: tuple[Tensor, Tensor], H: Tensor) -> Tensor:
         gram, cross = products
@@ -116,7 +117,7 @@ class _Steps:
 
     def templates(self, Wt: Tensor, H: Tensor) -> tuple[Tensor, float]:
         """Give new templates and the objective."""
-        gram, cross = H @ H.mT, H @ self.p.V.mT
+        gram, cross = H @ H.mT, product(self.p.V.mT, H.mT)
         free = cross if self.W_zeros is None else cross.masked_fill(self.W_zeros, -torch.inf)
         Wt = Wt.clone()
         solve = unit_sweep if self.p.l1 else self.solve

@@ -27,8 +27,8 @@ from unweave.decomposition._divergence import (
     gram_divergence,
     mean,
 )
-from unweave.decomposition._kullback import logarithm_sum, quotient_sums, worthwhile
 from unweave.decomposition._problem import Outcome, Problem, unit_templates
+from unweave.decomposition._products import logarithm_sum, product, quotient_product, worthwhile
 
 _HALVINGS = 20  # of a step that would raise the objective
 
@@ -131,7 +131,7 @@ class Updates:
         """
         p = self.p
         if p.beta == 2:
-            fit = gram_divergence(self.square, H @ p.V.mT, H @ H.mT, W.mT)
+            fit = gram_divergence(self.square, product(p.V.mT, H.mT), H @ H.mT, W.mT)
         elif self.compiled and p.V.dtype == torch.float32:
             fit = self._kullback_leibler(W, H)
         else:
@@ -196,12 +196,12 @@ class Updates:
         gram: Tensor,
     ) -> Tensor:
         """Update for half the squared error, from products only."""
-        above, below = Wt @ V + extra[0], gram @ H + extra[1]
+        above, below = product(V, Wt.mT) + extra[0], gram @ H + extra[1]
         return above.div_(below.clamp_min_(self.tiny)).mul_(H)
 
     def _quadratic_templates(self, W: Tensor, H: Tensor) -> Tensor:
         h = H[self.p.n_fixed :]
-        return self._templates(W, H, Sums(h @ self.p.V.mT, (h @ H.mT) @ W.mT))
+        return self._templates(W, H, Sums(product(self.p.V.mT, h.mT), (h @ H.mT) @ W.mT))
 
     def _pass(
         self, W: Tensor | None, H: Tensor, far_W: Tensor | None
@@ -243,12 +243,12 @@ class Updates:
         V, floor = self.p.V, self.floor[1]
         if W is not None:
             more, less = self._extra(H)
-            above = quotient_sums(V, W, H, floor) + more
+            above = quotient_product(V, W, H, floor) + more
             below = (W.sum(0)[:, None] + less).clamp_min(self.tiny)
             H = above.div_(below).mul_(H)
         if far_W is None:
             return H, None
-        above = quotient_sums(V.mT, H.mT, far_W.mT, floor)[self.p.n_fixed :]
+        above = quotient_product(V.mT, H.mT, far_W.mT, floor)[self.p.n_fixed :]
         return H, Sums(above, H[self.p.n_fixed :].sum(1, keepdim=True))
 
     def _templates(self, W: Tensor, H: Tensor, sums: Sums) -> Tensor:

@@ -1,9 +1,10 @@
-"""Products of a factor with the quotient V / (W H), compiled: neither W H nor the quotient is kept.
+"""Products of a factor with V or the quotient V / (W H), compiled: W H is never kept.
 
 Tile after tile of the quotient is made in registers, and its products are added to where they
-belong: two multiplications for each value and component, at the processor's full speed, and no
-traffic but V. Tiles lie along the axis of V that is contiguous. Sums over the other axis are kept
-as vectors for that axis; sums along it as one vector each, whose lanes are added in the end.
+belong: two multiplications for each value and component, one for V itself, at the processor's full
+speed, and no traffic but V. (BLAS reaches half of that speed with so few components.) Tiles lie
+along the axis of V that is contiguous. Sums over the other axis are kept as vectors for that axis;
+sums along it as one vector each, whose lanes are added in the end.
 
 Numba notices changes of this file only: after changing the tiles, remove `__pycache__/*.nb?`.
 """
@@ -16,7 +17,8 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from unweave.decomposition._tiles import BYTES, ROWS, VECTORS, add_lanes, add_rows, put_logarithms
+from unweave.decomposition._tiles import VECTORS, add_lanes, add_rows, put_logarithms
+from unweave.decomposition._vectors import BYTES, ROWS, sum_of_lanes
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -38,80 +40,102 @@ def _kernel(function: Kernel) -> Kernel:
 def _edge(V: Array, step: int, shape: Any, row: int, column: int, out: Array) -> None:
     """Copy a tile that reaches over the end of V, with zeros there."""
     width = len(out) // ROWS
+    size = min(width, shape[1] - column)
     for i in range(ROWS):
-        for j in range(width):
-            within = row + i < shape[0] and column + j < shape[1]
-            out[i * width + j] = V[(row + i) * step + column + j] if within else 0
+        within = size if row + i < shape[0] else 0
+        start, to = (row + i) * step + column, i * width
+        for j in range(within):
+            out[to + j] = V[start + j]
+        out[to + within : to + width] = 0
+
+
+@_kernel
+def _whole_lines(size: int, V: Array) -> Array:
+    """Give memory that begins with a vector's boundary."""
+    memory = np.empty(size + BYTES // V.itemsize, V.dtype)
+    skip = -memory.ctypes.data % BYTES // V.itemsize
+    return memory[skip : skip + size]
 
 
 @_kernel
 def sum_rows(
-    data: Any, W: Array, H: Array, out: Array, shape: Any, floor: float, span: Any
+    data: Any, W: Array, H: Array, out: Array, shape: Any, floor: float | None, span: Any
 ) -> None:
-    """Add W' (V / (W H + floor)) of some tiles of columns to `out`.
+    """Write W' (V / (W H + floor)), or W' V, of some tiles of columns to `out`.
 
     Args:
         data: Their memory, and the step from row to row.
         W: Columns of the first factor, its rows filled up to whole tiles (rows * components,).
-        H: The second factor, cut in tiles and filled up (tiles * components * width,).
-        out: The sums, in the order of H.
+        H: The second factor, cut in tiles and filled up (tiles * components * width,); not read
+            where there is no floor.
+        out: The sums (components, columns).
         shape: Rows and columns of V, and the number of components.
-        floor: What is added to the model.
+        floor: What is added to the model; None for products with V.
         span: The first tile, and that after the last.
     """
     (V, step), (rows, columns, count) = data, shape
     width = BYTES * VECTORS // V.itemsize
     edge = np.empty(ROWS * width, V.dtype)
+    size = width * count
+    sums = _whole_lines(BLOCK * size, V)
     for first in range(span[0], span[1], BLOCK):
+        last = min(first + BLOCK, span[1])
+        sums[:] = 0
         for row in range(0, rows, ROWS):
             w = row * count
-            for tile in range(first, min(first + BLOCK, span[1])):
-                start, h = tile * width, tile * width * count
-                if row + ROWS <= rows and start + width <= columns:
-                    at, ahead = row * step + start, ROWS * step
-                    add_rows((V, W, H, out), (at, w, h, h), (step, count, ahead), floor)
+            for tile in range(first, last):
+                start, h, s = tile * width, tile * size, (tile - first) * size
+                at, ahead, left = row * step + start, ROWS * step, columns - start
+                if row + ROWS <= rows and width <= left:
+                    add_rows((V, W, H, sums), (at, w, h, s), (step, count, ahead), floor)
+                elif row + ROWS <= rows:
+                    add_rows((V, W, H, sums), (at, w, h, s), (step, count, ahead, left), floor)
                 else:
                     _edge(V, step, shape, row, start, edge)
-                    add_rows((edge, W, H, out), (0, w, h, h), (width, count, 0), floor)
+                    add_rows((edge, W, H, sums), (0, w, h, s), (width, count, 0), floor)
+        for tile in range(first, last):
+            start, s = tile * width, (tile - first) * size
+            for k in range(count):
+                for j in range(min(width, columns - start)):
+                    out[k, start + j] = sums[s + k * width + j]
 
 
 @_kernel
 def sum_lanes(
-    data: Any, W: Array, H: Array, out: Array, shape: Any, floor: float, span: Any
+    data: Any, W: Array, H: Array, out: Array, shape: Any, floor: float | None, span: Any
 ) -> None:
-    """Write H (V / (W H + floor))' of some rows to `out`, in the order of W.
+    """Write H (V / (W H + floor))', or H V', of some rows to `out`.
 
     Args:
         data: Their memory, and the step from row to row.
-        W: As `sum_rows` takes it.
+        W: As `sum_rows` takes it; not read where there is no floor.
         H: As `sum_rows` takes it.
-        out: The sums (rows * components,), rows filled up as in W.
+        out: The sums (components, rows).
         shape: Rows and columns of V, and the number of components.
-        floor: What is added to the model.
+        floor: What is added to the model; None for products with V.
         span: The first row of tiles, and that after the last.
     """
     (V, step), (rows, columns, count) = data, shape
     lanes = BYTES // V.itemsize
     width = lanes * VECTORS
     edge = np.empty(ROWS * width, V.dtype)
-    sums = np.empty((ROWS * count + 1) * lanes, V.dtype)
-    sums = sums[-sums.ctypes.data % BYTES // V.itemsize :]  # whole lines
+    sums = _whole_lines(ROWS * count * lanes, V)
     for row in range(span[0] * ROWS, span[1] * ROWS, ROWS):
         w = row * count
         sums[:] = 0
         for start in range(0, columns, width):
             h = start * count
-            if row + ROWS <= rows and start + width <= columns:
-                at, ahead = row * step + start, 4 * width
+            at, ahead, left = row * step + start, 4 * width, columns - start
+            if row + ROWS <= rows and width <= left:
                 add_lanes((V, W, H, sums), (at, w, h, 0), (step, count, ahead), floor)
+            elif row + ROWS <= rows:
+                add_lanes((V, W, H, sums), (at, w, h, 0), (step, count, ahead, left), floor)
             else:
                 _edge(V, step, shape, row, start, edge)
                 add_lanes((edge, W, H, sums), (0, w, h, 0), (width, count, 0), floor)
-        for i in range(ROWS * count):
-            total = sums[i * lanes]
-            for lane in range(1, lanes):
-                total += sums[i * lanes + lane]
-            out[w + i] = total
+        for i in range(min(ROWS, rows - row)):
+            for k in range(count):
+                out[k, row + i] = sum_of_lanes(sums, (i * count + k) * lanes)
 
 
 @_kernel
@@ -155,3 +179,23 @@ def _products(values: Array, logs: Array) -> float:
     for i in range(len(values)):
         total += np.float64(values[i]) * np.float64(logs[i])
     return total
+
+
+@_kernel
+def totals(data: Any, columns: int, span: Any) -> tuple[float, float]:
+    """Give the sum and the sum of squares of some rows in double precision.
+
+    Args:
+        data: Memory of V, and the step from row to row.
+        columns: How long rows are.
+        span: The first row, and that after the last.
+    """
+    V, step = data
+    total, square = 0.0, 0.0
+    for row in range(span[0], span[1]):
+        values = V[row * step : row * step + columns]
+        for j in range(columns):
+            total += np.float64(values[j])
+        for j in range(columns):
+            square += np.float64(values[j]) * np.float64(values[j])
+    return total, square

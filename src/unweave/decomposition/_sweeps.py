@@ -1,54 +1,80 @@
-"""The sweeps of HALS over the rows of a factor, compiled: the CPU's fast form."""
+"""The sweeps of HALS over the rows of a factor, compiled: the CPU's fast form.
+
+Numba notices changes of this file only: after changing the vectors, remove `__pycache__/*.nb?`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 
+from unweave.decomposition._vectors import BYTES, LONG, renew_row
+
 Array = np.ndarray[Any, np.dtype[Any]]
-_COLUMNS = 256  # columns that have all their sweeps while they lie in the fastest cache
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-def _sweeps(A: Array, B: Array, X: Array, sweeps: int, first: int) -> None:
-    """Minimise <A, X X'> / 2 - <B, X> over X >= 0 by turns of rows, in place."""
+def columns(itemsize: int) -> int:
+    """Give the columns of a block, which has all its sweeps while it lies in the fastest cache.
+
+    Args:
+        itemsize: Bytes of a value.
+    """
+    return BYTES * LONG // itemsize
+
+
+def _kernel(function: Kernel) -> Kernel:
+    """Compile a function; keep the result where there is a place for it.
+
+    Sums may be reordered and multiplications fused, but infinity keeps its meaning.
+    """
+    options: dict[str, Any] = {
+        "nogil": True,
+        "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+        "error_model": "numpy",
+    }
+    compiler: Callable[..., Any] = numba.njit
+    try:
+        return cast("Kernel", compiler(cache=True, **options)(function))
+    except RuntimeError:  # there is no folder that can be written
+        return cast("Kernel", compiler(**options)(function))
+
+
+@_kernel
+def sweeps(A: Array, B: Array, X: Array, times: int, first: int, span: tuple[int, int]) -> None:
+    """Minimise <A, X X'> / 2 - <B, X> over X >= 0 by turns of rows, in place.
+
+    Args:
+        A: Gram matrix of the other factor; rows without energy stay as they are.
+        B: Products of the other factor and the data.
+        X: The factor; overwritten.
+        times: How often all rows have their turn.
+        first: The first row that may change.
+        span: The first block of columns, and that after the last.
+    """
     rows, count = X.shape
-    zero = X.dtype.type(0)
-    b = np.zeros((rows, _COLUMNS), X.dtype)
-    x = np.zeros((rows, _COLUMNS), X.dtype)
-    rest = np.empty(_COLUMNS, X.dtype)
-    for start in range(0, count, _COLUMNS):
-        size = min(_COLUMNS, count - start)
+    width = BYTES * LONG // X.itemsize
+    step = np.zeros(rows * rows, X.dtype)
+    scales = np.zeros(rows, X.dtype)
+    for k in range(rows):
+        if A[k, k] > 0:
+            scales[k] = 1 / A[k, k]
+            for other in range(rows):
+                step[k * rows + other] = -A[k, other] * scales[k] if other != k else 0
+    b, x = np.zeros(rows * width, X.dtype), np.zeros(rows * width, X.dtype)
+    for start in range(span[0] * width, span[1] * width, width):
+        size = min(width, count - start)
         for k in range(rows):
             for j in range(size):
-                b[k, j], x[k, j] = B[k, start + j], X[k, start + j]
-        for _ in range(sweeps):
+                b[k * width + j] = B[k, start + j] * scales[k]
+                x[k * width + j] = X[k, start + j]
+        for _ in range(times):
             for k in range(first, rows):
-                if A[k, k] <= zero:
-                    continue
-                for j in range(_COLUMNS):
-                    rest[j] = b[k, j]
-                for other in range(rows):
-                    a = A[k, other]
-                    if other != k:
-                        for j in range(_COLUMNS):
-                            rest[j] -= a * x[other, j]
-                scale = X.dtype.type(1) / A[k, k]
-                for j in range(_COLUMNS):
-                    x[k, j] = max(rest[j] * scale, zero)
+                if A[k, k] > 0:
+                    renew_row((step, b, x), k, rows)
         for k in range(first, rows):
             for j in range(size):
-                X[k, start + j] = x[k, j]
-
-
-# Sums may be reordered and multiplications fused, but infinity keeps its meaning.
-_OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
-    "error_model": "numpy",
-}
-try:
-    sweeps = numba.njit(cache=True, **_OPTIONS)(_sweeps)
-except RuntimeError:  # there is no folder that can be written
-    sweeps = numba.njit(**_OPTIONS)(_sweeps)
+                X[k, start + j] = x[k * width + j]

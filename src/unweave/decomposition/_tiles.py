@@ -1,7 +1,8 @@
-"""One tile of the quotient V / (W H), written as instructions that numba has not.
+"""One tile of V, or of the quotient V / (W H), written as instructions that numba has not.
 
 A tile is as large as the processor's registers: there its model is summed from pieces of both
-factors, the data are divided by it, and what is wanted of the quotient leaves it.
+factors, the data are divided by it, and what is wanted of the quotient leaves it. Without a floor
+for the model there is no model: what is wanted is then made of V itself.
 """
 
 from __future__ import annotations
@@ -9,24 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding as llvm  # type: ignore[import-untyped]
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-_instruction: Callable[[Any], Any] = intrinsic
+from unweave.decomposition._vectors import ROWS, Vectors, instruction, integer
 
-
-def _registers() -> tuple[int, int]:
-    """Give the bytes of a vector register, and how many rows of a tile fit in all of them."""
-    if llvm.get_host_cpu_features().get("avx512f"):
-        return 64, 4
-    small = "x86" not in llvm.get_process_triple()  # 32 registers as well, but of 16 bytes
-    return (16, 4) if small else (32, 2)
-
-
-BYTES, ROWS = _registers()
 VECTORS = 4  # of a row of a tile
 _ROOT_HALF = 0x3F3504F3  # the bits of sqrt(1/2)
 _LOG_2 = 0.6931471824645996
@@ -45,7 +34,7 @@ _SERIES = (
 )
 
 
-class _Tile:
+class _Tile(Vectors):
     """Writes the code of one tile.
 
     Args:
@@ -56,53 +45,36 @@ class _Tile:
     """
 
     def __init__(self, context: Any, builder: Any, kinds: Any, values: Any) -> None:
-        self.b = builder
+        super().__init__(context, builder, kinds[0].types[0].dtype)
         unpack: Callable[..., Any] = cgutils.unpack_tuple
-        kind = kinds[0].types[0].dtype
-        self.lanes, self.align = BYTES * 8 // kind.bitwidth, kind.bitwidth // 8
-        self.vector = ir.VectorType(context.get_value_type(kind), self.lanes)
         memory = zip(kinds[0].types, *(unpack(builder, value) for value in values[:2]), strict=True)
-        self.V, self.W, self.H, self.out = (
-            builder.gep(context.make_array(array)(context, builder, value).data, [place])
-            for array, value, place in memory
-        )
-        self.step, self.count, self.ahead = unpack(builder, values[2])
-        self.floor = values[3]
+        self.V, self.W, self.H, self.out = (self.place(*each) for each in memory)
+        self.step, self.count, self.ahead, *end = unpack(builder, values[2])
+        self.masks = self._masks(end[0]) if end else None
+        self.floor = None if kinds[3] == types.none else values[3]
 
-    def load(self, place: Any, offset: Any) -> Any:
-        pointer = self.b.bitcast(self.b.gep(place, [offset]), self.vector.as_pointer())
-        loaded = self.b.load(pointer)
-        loaded.align = self.align
-        return loaded
-
-    def store(self, value: Any, place: Any, offset: Any) -> None:
-        pointer = self.b.bitcast(self.b.gep(place, [offset]), self.vector.as_pointer())
-        self.b.store(value, pointer).align = self.align
-
-    def spread(self, value: Any) -> Any:
-        nothing, first = ir.Constant(self.vector, ir.Undefined), ir.IntType(32)(0)
-        one = self.b.insert_element(nothing, value, first)
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
-        return self.b.shuffle_vector(one, nothing, zeros)
-
-    def multiplied(self, x: Any, y: Any, more: Any) -> Any:
-        """Give x y + more, in one instruction where there is one."""
-        fused = ("contract",)
-        return self.b.fadd(self.b.fmul(x, y, flags=fused), more, flags=fused)
+    def _masks(self, end: Any) -> list[Any]:
+        """Tell which values of each vector of a row lie before the end of the data."""
+        whole = ir.VectorType(ir.IntType(64), self.lanes)
+        places = [[j * self.lanes + lane for lane in range(self.lanes)] for j in range(VECTORS)]
+        ends = self.spread(end)
+        return [self.b.icmp_signed("<", ir.Constant(whole, place), ends) for place in places]
 
     def row(self, k: Any) -> list[Any]:
         """Give the offsets of the vectors of one component in H and in the sums of lanes."""
-        start = self.b.mul(k, _int(self.lanes * VECTORS))
-        return [self.b.add(start, _int(j * self.lanes)) for j in range(VECTORS)]
+        start = self.b.mul(k, integer(self.lanes * VECTORS))
+        return [self.b.add(start, integer(j * self.lanes)) for j in range(VECTORS)]
 
     def weight(self, i: int, k: Any) -> Any:
         """Give a value of W in all lanes."""
-        place = self.b.add(self.b.mul(_int(i), self.count), k)
+        place = self.b.add(self.b.mul(integer(i), self.count), k)
         return self.spread(self.b.load(self.b.gep(self.W, [place])))
 
     def quotients(self) -> list[list[Any]]:
-        """Sum the model, and divide the data by it."""
+        """Sum the model, and divide the data by it; or give the data as they are."""
         b = self.b
+        if self.floor is None:
+            return [[self._data(i, j) for j in range(VECTORS)] for i in range(ROWS)]
         place: Callable[..., Any] = cgutils.alloca_once
         model = [[place(b, self.vector) for _ in range(VECTORS)] for _ in range(ROWS)]
         floor = self.spread(self.floor)
@@ -115,12 +87,17 @@ class _Tile:
                 w = self.weight(i, loop.index)
                 for j, y in enumerate(row):
                     b.store(self.multiplied(w, h[j], b.load(y)), y)
-        return [[self._quotient(i, j, y) for j, y in enumerate(row)] for i, row in enumerate(model)]
+        return [
+            [b.fdiv(self._data(i, j), b.load(y)) for j, y in enumerate(row)]
+            for i, row in enumerate(model)
+        ]
 
-    def _quotient(self, i: int, j: int, y: Any) -> Any:
-        offset = self.b.add(self.b.mul(_int(i), self.step), _int(j * self.lanes))
+    def _data(self, i: int, j: int) -> Any:
+        offset = self.b.add(self.b.mul(integer(i), self.step), integer(j * self.lanes))
         self._fetch(self.b.gep(self.V, [self.b.add(offset, self.ahead)]))
-        return self.b.fdiv(self.load(self.V, offset), self.b.load(y))
+        if self.masks is None:
+            return self.load(self.V, offset)
+        return self.load(self.V, offset, self.masks[j])
 
     def _fetch(self, place: Any) -> None:
         """Have a line of later data read, to the second cache."""
@@ -131,19 +108,16 @@ class _Tile:
         self.b.call(fetch, [self.b.bitcast(place, byte), number(0), number(3), number(1)])
 
 
-def _int(value: int) -> Any:
-    return ir.IntType(64)(value)
-
-
 def _with_quotients(use: Callable[[_Tile, list[list[Any]]], None]) -> Any:
     """Make an instruction that makes a tile of the quotient and uses it.
 
     Its arguments are arrays of V, W, H and what is written; where the tile, and what belongs to it,
-    begins in each; the step from row to row of V, the number of components, and how far from the
-    tile data lie that will be wanted later; and the floor of the model.
+    begins in each; the step from row to row of V, the number of components, how far from the tile
+    data lie that will be wanted later, and, if it reaches over the end of V, how many columns lie
+    before that; and the floor of the model, or None for V itself.
     """
 
-    @_instruction
+    @instruction
     def quotients(_: Any, arrays: Any, places: Any, sizes: Any, floor: Any) -> tuple[Any, Any]:
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             tile = _Tile(context, builder, signature.args, args)
@@ -174,8 +148,8 @@ def add_lanes(tile: _Tile, quotients: list[list[Any]]) -> None:
     with cgutils.for_range(tile.b, tile.count) as loop:
         h = [tile.load(tile.H, place) for place in tile.row(loop.index)]
         for i, row in enumerate(quotients):
-            first = tile.b.add(tile.b.mul(_int(i), tile.count), loop.index)
-            place = tile.b.mul(first, _int(tile.lanes))
+            first = tile.b.add(tile.b.mul(integer(i), tile.count), loop.index)
+            place = tile.b.mul(first, integer(tile.lanes))
             total = tile.load(tile.out, place)
             for j, q in enumerate(row):
                 total = tile.multiplied(h[j], q, total)
@@ -186,7 +160,7 @@ def add_lanes(tile: _Tile, quotients: list[list[Any]]) -> None:
 def put_logarithms(tile: _Tile, quotients: list[list[Any]]) -> None:
     """Store the natural logarithms of a tile, in single precision."""
     for i, row in enumerate(quotients):
-        for q, place in zip(row, tile.row(_int(i)), strict=True):
+        for q, place in zip(row, tile.row(integer(i)), strict=True):
             tile.store(_logarithm(tile, q), tile.out, place)
 
 

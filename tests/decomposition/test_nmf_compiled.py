@@ -1,4 +1,4 @@
-"""Compiled sums for the Kullback-Leibler divergence: against dense formulas, and inside `nmf`."""
+"""Compiled products, sums and sweeps: against dense formulas, and inside `nmf`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba")
 
-from unweave.decomposition import _kullback, _multiplicative, nmf
-from unweave.decomposition._kullback import logarithm_sum, quotient_sums
+from unweave.decomposition import _hals, _multiplicative, _products, nmf
+from unweave.decomposition._products import logarithm_sum, product, quotient_product, totals
 
 DTYPES = (torch.float32, torch.float64)
 
@@ -43,14 +43,21 @@ def test_sums_are_those_of_the_formula(freq, frames, count, dtype, order, floor)
     """Whatever is left of the last tiles, and in both orders of memory."""
     V = order(problem(freq + 1, frames + 1, count, dtype)[0])
     _, W, H = problem(*V.shape, count, dtype)
+    before = [x.clone() for x in (V, W, H)]
     v, w, h = V.double(), W.double(), H.double()
     y = w @ h + floor
     tolerance = 1e-5 if dtype == torch.float32 else 1e-12
     options = {"rtol": tolerance, "atol": tolerance, "check_dtype": False}
-    torch.testing.assert_close(quotient_sums(V, W, H, floor), w.mT @ (v / y), **options)
-    templates = quotient_sums(V.mT, H.mT, W.mT, floor)
+    torch.testing.assert_close(quotient_product(V, W, H, floor), w.mT @ (v / y), **options)
+    templates = quotient_product(V.mT, H.mT, W.mT, floor)
     torch.testing.assert_close(templates, h @ (v / y).mT, **options)
     assert templates.dtype == dtype
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_products, "_WORTHWHILE", 1)
+        torch.testing.assert_close(product(V, W), w.mT @ v, **options)
+        torch.testing.assert_close(product(V.mT, H.mT), h @ v.mT, **options)
+    assert totals(V) == pytest.approx((float(v.sum()), float(v.square().sum())), rel=1e-12)
+    assert all(torch.equal(*both) for both in zip((V, W, H), before, strict=True))
     if dtype == torch.float32:
         expected = torch.xlogy(v, v / y)
         error = logarithm_sum(V, W, H, floor) - float(expected.sum())
@@ -69,13 +76,32 @@ def test_logarithms_hold_for_all_ratios():
 @pytest.mark.parametrize("threads", [2, 3, 50])
 def test_threads_share_the_tiles(monkeypatch, threads):
     V, W, H = problem(61, 400, 5, torch.float32)
-    alone = [quotient_sums(V, W, H, 1e-9), quotient_sums(V.mT, H.mT, W.mT, 1e-9)]
-    logarithms = logarithm_sum(V, W, H, 1e-9)
-    monkeypatch.setattr(_kullback, "_SHARE", 1)
+    alone = [quotient_product(V, W, H, 1e-9), quotient_product(V.mT, H.mT, W.mT, 1e-9)]
+    logarithms, sums = logarithm_sum(V, W, H, 1e-9), totals(V)
+    monkeypatch.setattr(_products, "_WORTHWHILE", 1)
+    alone += [product(V, W), product(V.mT, H.mT), solved(W.mT @ W, alone[0], H)]
+    monkeypatch.setattr(_products, "_SHARE", 1)
+    monkeypatch.setattr(_products, "_VALUES", 1)
+    monkeypatch.setattr(_hals, "_SHARE", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    shared = [quotient_sums(V, W, H, 1e-9), quotient_sums(V.mT, H.mT, W.mT, 1e-9)]
+    shared = [quotient_product(V, W, H, 1e-9), quotient_product(V.mT, H.mT, W.mT, 1e-9)]
+    shared += [product(V, W), product(V.mT, H.mT), solved(W.mT @ W, alone[0], H)]
     assert all(torch.equal(*both) for both in zip(alone, shared, strict=True))
     assert logarithm_sum(V, W, H, 1e-9) == pytest.approx(logarithms, rel=1e-10)
+    assert totals(V) == pytest.approx(sums, rel=1e-12)
+
+
+def solved(A, B, X):
+    X = X.clone()
+    _hals.compiled_sweep(A, B, X, 3)
+    return X
+
+
+def test_what_compiled_code_cannot_take_goes_to_blas(monkeypatch):
+    monkeypatch.setattr(_products, "_WORTHWHILE", 1)
+    V, W, _ = problem(40, 60, 3)
+    for v, w in ((V[::2, ::2], W[::2]), (V, W.repeat(1, 30))):
+        torch.testing.assert_close(product(v, w), w.mT @ v)
 
 
 @pytest.mark.parametrize("solver", ["mu", "emu"])
