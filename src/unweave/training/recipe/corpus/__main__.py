@@ -22,11 +22,11 @@ def build(
     """Decode songs, render MIDI and sequence loops into OUTPUT/<collection>/<track>/<stem>.wav.
 
     Besides the songs it uses what `apt-get install fluidsynth fluid-soundfont-gm
-    musescore-general-soundfont-lossless freedoom fretsonfire-songs-sectoid sonic-pi-samples` and
-    `apt-get install festvox-ru gcin-voice flite festival festvox-kdlpc16k a7xpg-data gunroar-data
-    mu-cade-data noiz2sa-data parsec47-data rrootage-data titanion-data torus-trooper-data
-    tumiki-fighters-data` install. Licences: songs CC0, sound fonts and Frets on Fire MIT, Freedoom
-    BSD-3, Sonic Pi CC0, the other games BSD-2, voices BSD-like and CC-BY (see `speech`).
+    musescore-general-soundfont-lossless freedoom fretsonfire-songs-sectoid sonic-pi-samples
+    a7xpg-data gunroar-data mu-cade-data noiz2sa-data parsec47-data rrootage-data titanion-data
+    torus-trooper-data tumiki-fighters-data` installs, and the voices that `speech` lists. Licences:
+    songs CC0, sound fonts and Frets on Fire MIT, Freedoom BSD-3, Sonic Pi CC0, the other games
+    BSD-2, voices public domain, MIT- and BSD-like, Apache 2.0 and CC-BY.
     """
     print(f"songs: {songs.decode_songs(songs_folder, output)}")
     fonts = [Path(f) for f in SOUNDFONTS if Path(f).exists()]
@@ -34,6 +34,8 @@ def build(
     print(f"voiceless songs: {songs.decode_fretsonfire(games / 'fretsonfire/data/songs', output)}")
     print(f"games' music: {songs.decode_games(games, output)}")
     print(f"singers: {singing.sing_tracks(output, tracks=240, seed=seed)}")
+    more = singing.sing_tracks(output, tracks=110, seed=seed + 1, collection="singing-2")
+    print(f"more singers: {more}")
     print(f"composed songs: {compose.compose_songs(output, fonts, tracks=200, seed=seed)}")
     samples = Path("/usr/share/sonic-pi/samples")
     print(f"sequenced tracks: {loops.sequence_loops(samples, output, tracks=60, seed=seed)}")

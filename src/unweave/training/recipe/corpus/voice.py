@@ -16,6 +16,7 @@ import soxr
 
 from unweave.training.recipe.corpus import SAMPLE_RATE
 from unweave.training.recipe.corpus.speech import RATE
+from unweave.training.recipe.corpus.throat import replicate
 
 HOP = RATE // 200  # 5 ms
 WINDOW = 640
@@ -49,11 +50,13 @@ class Note:
         start: seconds.
         length: seconds.
         pitch: MIDI number; None speaks the syllable with its own intonation.
+        turns: more notes on the same syllable: seconds from the start, MIDI number.
     """
 
     start: float
     length: float
     pitch: float | None
+    turns: tuple[tuple[float, float], ...] = ()
 
 
 def analyse(audio: np.ndarray) -> Speech:
@@ -168,12 +171,28 @@ def timeline(speech: Speech, notes: list[Note], frames: int) -> tuple[np.ndarray
         place = slice(start - onset, start - onset + len(path))
         source[place] = path
         own = speech.pitch[path.astype(int)]
-        pitch[place] = own if note.pitch is None else 440 * 2 ** ((note.pitch - 69) / 12)
+        pitch[place] = own if note.pitch is None else hertz(note.pitch)
+        for seconds, number in note.turns:
+            pitch[min(start + round(seconds * 200), place.stop) : place.stop] = hertz(number)
     return source, pitch
 
 
+def hertz(pitch: float) -> float:
+    """Turn a MIDI number into hertz.
+
+    Args:
+        pitch: MIDI number, 69 is 440 Hz.
+    """
+    return float(440 * 2 ** ((pitch - 69) / 12))
+
+
 def rearrange(
-    speech: Speech, source: np.ndarray, pitch: np.ndarray, jitter: np.random.Generator
+    speech: Speech,
+    source: np.ndarray,
+    pitch: np.ndarray,
+    jitter: np.random.Generator,
+    *,
+    rough: float = 0.0,
 ) -> np.ndarray:
     """Sound the periods of speech along a timeline.
 
@@ -182,6 +201,7 @@ def rearrange(
         source: frame of the speech at every frame of the result; -1 is silence.
         pitch: hertz, at every frame of the result.
         jitter: draws neighbouring periods, lest a held vowel be one period repeated.
+        rough: how unlike one another periods are, and every second one weaker; 0.3 is hoarse.
 
     Returns:
         Mono samples at `RATE`.
@@ -190,7 +210,7 @@ def rearrange(
     audio = np.pad(speech.audio, WINDOW)
     nearest = np.searchsorted(speech.marks, np.arange(len(speech.pitch)) * HOP)
     nearest = np.minimum(nearest, len(speech.marks) - 1)
-    now = 0.0
+    now, weak = 0.0, False
     while now < len(source) * HOP:
         frame = int(now) // HOP
         if source[frame] < 0:
@@ -204,8 +224,10 @@ def rearrange(
         centre = int(speech.marks[mark]) + WINDOW
         grain = audio[centre - reach : centre + reach] * np.hanning(2 * reach)
         # Denser periods would be louder: a voice keeps its level when it climbs.
-        out[int(now) + WINDOW - reach : int(now) + WINDOW + reach] += grain * (step / own) ** 0.5
-        now += step * (1 + 0.005 * jitter.standard_normal())
+        weak = not weak
+        grain *= (step / own) ** 0.5 * (1 - rough * (weak + 0.4 * jitter.standard_normal()))
+        out[int(now) + WINDOW - reach : int(now) + WINDOW + reach] += grain
+        now += step * (1 + (0.005 + 0.05 * rough) * jitter.standard_normal())
     return out[WINDOW:-WINDOW]
 
 
@@ -219,17 +241,5 @@ def brighten(audio: np.ndarray, level: float) -> np.ndarray:
     Returns:
         Mono samples at 44.1 kHz.
     """
-    up = np.pad(soxr.resample(audio, RATE, SAMPLE_RATE), 1024)
-    window = np.sqrt(np.hanning(1025)[:-1])
-    frames = np.lib.stride_tricks.sliding_window_view(up, 1024)[::512] * window
-    spectrum = np.fft.rfft(frames)
-    first, last = (round(f * 1024 / SAMPLE_RATE) for f in (5000, 7300))
-    copy, width = spectrum[:, first:last] * level, last - first
-    fade = np.linspace(1, level, width)
-    for start in range(last, last + 4 * width, width):
-        spectrum[:, start : start + width] += copy * fade
-        copy = copy * level
-    out = np.zeros(len(up))
-    for i, frame in enumerate(np.fft.irfft(spectrum) * window):
-        out[i * 512 : i * 512 + 1024] += frame
-    return out[1024:-1024]
+    up = soxr.resample(audio, RATE, SAMPLE_RATE)
+    return replicate(up, SAMPLE_RATE, (5000, 7300), level=level)
