@@ -1,10 +1,11 @@
 """The shipped separator: a small convolutional network that draws masks on frequency bands.
 
 The mixture's spectrogram is summed into 195 bands of middle and side; the network sees only these
-log energies and answers with one mask a source, band and frame for the middle and one for the
-side. The masks of all sources sum to one, so the stems sum to the mixture. The body is a U-Net
-of TFC-TDF blocks [Choi2020, Kim2023]: convolutions over time and frequency, and fully connected
-layers along frequency, which see a whole harmonic series at once.
+log energies and, where it has a U-Net to ask, what share of each band that takes for voice. It
+answers with one mask a source, band and frame for the middle and one for the side. The masks of
+all sources sum to one, so the stems sum to the mixture. The body is a U-Net of TFC-TDF blocks
+[Choi2020, Kim2023]: convolutions over time and frequency, and fully connected layers along
+frequency, which see a whole harmonic series at once.
 
 References:
     [Choi2020] W. Choi et al., "Investigating U-Nets with various intermediate blocks for
@@ -20,10 +21,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unweave.models.bands import band_edges, band_index, band_matrix
+from unweave.models.voice_unet import BINS as VOICE_BINS
+from unweave.models.voice_unet import FRAMES as VOICE_FRAMES
+from unweave.models.voice_unet import VoiceUNet
 from unweave.transforms.stft import istft, stft
 
 N_FFT = 4096
 HOP_LENGTH = 1024
+_LOUD = 2e5  # energy of a frame's bins at -12 dBFS, about the level of records
+_EDGE = 64  # highest bins of the voice's mask, whose mean stands for all above them
 
 
 class TimeFrequencyBlock(nn.Module):
@@ -165,6 +171,7 @@ class BandMasker(nn.Module):
         widths: channels of the U-Net at full, half and quarter resolution.
         recurrent: hidden size of the recurrent layer over time.
         dropout: while training.
+        hints: whether it is told, too, what share of each band is taken for voice.
 
     Attributes:
         mean: of every band's log energy over the training mixtures.
@@ -175,7 +182,14 @@ class BandMasker(nn.Module):
     """
 
     def __init__(
-        self, sources: int, bands: int, *, widths: Sequence[int], recurrent: int, dropout: float
+        self,
+        sources: int,
+        bands: int,
+        *,
+        widths: Sequence[int],
+        recurrent: int,
+        dropout: float,
+        hints: bool = False,
     ) -> None:
         super().__init__()
         self.sources = sources
@@ -184,7 +198,7 @@ class BandMasker(nn.Module):
         self.register_buffer("mean", torch.zeros(2, 1, bands))
         self.register_buffer("scale", torch.ones(2, 1, bands))
         self.body = BandUNet(
-            2,
+            4 if hints else 2,
             2 * sources,
             bands=bands + -bands % 4,
             widths=widths,
@@ -202,14 +216,17 @@ class BandMasker(nn.Module):
         logs = torch.log10(energies / (level + 1e-20) + 1e-9)
         return (logs - self.mean) * self.scale
 
-    def forward(self, energies: Tensor) -> Tensor:
+    def forward(self, energies: Tensor, hints: Tensor | None = None) -> Tensor:
         """Return the share of every source in every band: between 0 and 1, summing to 1.
 
         Args:
             energies: of middle and side.
+            hints: shares of the voice, of the same shape, where the network wants them.
         """
         frames, bands = energies.shape[2:]
-        x = functional.pad(self.features(energies), (0, -bands % 4, 0, -frames % 4))
+        x = self.features(energies)
+        x = x if hints is None else torch.cat((x, 2 * hints - 1), 1)
+        x = functional.pad(x, (0, -bands % 4, 0, -frames % 4))
         x = x.to(next(self.body.parameters()).dtype)
         logits = self.body(x)[:, :, :frames, :bands].float()
         shares: Tensor = logits.unflatten(1, (self.sources, 2)).softmax(1)
@@ -225,11 +242,13 @@ class BandMaskNet(nn.Module):
         recurrent: hidden size of the recurrent layer over time.
         dropout: while training.
         members: networks of the same shape, trained apart, whose masks are averaged.
+        voice: whether a `VoiceUNet` tells the members what it takes for voice.
 
     Attributes:
         sample_rate: hertz.
         channels: 2; the network is stereo.
-        segment: seconds that `Separator` gives it at once.
+        segment: seconds that `Separator` gives it at once: 512 frames, what a `VoiceUNet` is made
+            for.
         hop_length: samples between frames.
 
     Shape:
@@ -245,7 +264,7 @@ class BandMaskNet(nn.Module):
 
     sample_rate = 44100
     channels = 2
-    segment = 12.0
+    segment = 511 * HOP_LENGTH / 44100
     hop_length = HOP_LENGTH
 
     def __init__(
@@ -256,6 +275,7 @@ class BandMaskNet(nn.Module):
         recurrent: int = 128,
         dropout: float = 0.1,
         members: int = 1,
+        voice: bool = False,
     ) -> None:
         super().__init__()
         self.sources = tuple(sources)
@@ -265,23 +285,62 @@ class BandMaskNet(nn.Module):
         self.bin_sums: Tensor
         self.register_buffer("bands_of_bins", band_index(edges, bins), persistent=False)
         self.register_buffer("bin_sums", band_matrix(edges, bins), persistent=False)
+        self.voice = VoiceUNet() if voice else None
         self.members = nn.ModuleList(
             BandMasker(
-                len(self.sources), bands, widths=widths, recurrent=recurrent, dropout=dropout
+                len(self.sources),
+                bands,
+                widths=widths,
+                recurrent=recurrent,
+                dropout=dropout,
+                hints=voice,
             )
             for _ in range(members)
         )
 
-    def masks(self, energies: Tensor) -> Tensor:
+    def hints(self, spec: Tensor) -> Tensor | None:
+        """Return the share of the voice in every band, or None if there is no `VoiceUNet`.
+
+        It is the factor that brings the mixture's band nearest to the voice's as the U-Net finds it
+        in left and right; above 11 kHz, where that does not look, its highest bins count.
+
+        Args:
+            spec: complex spectra of middle and side, shape (batch, 2, frames, bins), bins 1024 or
+                more.
+
+        Returns:
+            Shape (batch, 2, frames, bands), from 0 to 1.
+        """
+        if self.voice is None:
+            return None
+        sides = torch.stack((spec.sum(1), spec[:, 0] - spec[:, 1]), 1)  # left and right
+        sizes = sides.abs()
+        level = sizes.square().sum((1, 3)).mean(1)[:, None, None, None] / 2
+        heard = sizes[..., :VOICE_BINS] * (_LOUD / (level + 1e-8)).sqrt()
+        mask = self.voice(functional.pad(heard, (0, 0, 0, -heard.shape[2] % VOICE_FRAMES)))
+        mask = mask[:, :, : heard.shape[2]]
+        above = (
+            mask[..., -_EDGE:]
+            .mean(-1, keepdim=True)
+            .expand(-1, -1, -1, sizes.shape[-1] - VOICE_BINS)
+        )
+        left, right = (sides * torch.cat((mask, above), -1)).unbind(1)
+        voice = torch.stack((left + right, left - right), 1) / 2
+        sums = self.bin_sums[: sizes.shape[-1]].to(sizes.dtype)
+        shares = ((voice * spec.conj()).real @ sums) / (spec.abs().square() @ sums + 1e-20)
+        return shares.clamp(0, 1)
+
+    def masks(self, energies: Tensor, hints: Tensor | None = None) -> Tensor:
         """Return the share of every source in every band, in the mean over the members.
 
         Args:
             energies: of middle and side, shape (batch, 2, frames, bands).
+            hints: what `hints` gives of the same mixture.
 
         Returns:
             Shape (batch, sources, 2, frames, bands).
         """
-        total: Tensor = sum((member(energies) for member in self.members), torch.zeros(()))
+        total: Tensor = sum((member(energies, hints) for member in self.members), torch.zeros(()))
         return total / len(self.members)
 
     def forward(self, mixture: Tensor) -> Tensor:
@@ -297,7 +356,8 @@ class BandMaskNet(nn.Module):
         half = mixture.new_tensor([[0.5, 0.5], [0.5, -0.5]])
         spec = stft(half @ mixture, n_fft=N_FFT, hop_length=HOP_LENGTH, pad_mode="constant")
         spec = spec.transpose(-1, -2)  # frames x bins: the layout of the bands' matrix product
-        masks = self.masks(spec.abs().square() @ self.bin_sums.to(spec.real.dtype))
+        energies = spec.abs().square() @ self.bin_sums.to(spec.real.dtype)
+        masks = self.masks(energies, self.hints(spec))
         stems = (spec[:, None] * masks[..., self.bands_of_bins]).transpose(-1, -2)
         middle, side = istft(stems, n_fft=N_FFT, hop_length=HOP_LENGTH, length=length).unbind(2)
         return torch.stack((middle + side, middle - side), 2).to(mixture.dtype)

@@ -5,7 +5,7 @@ import torch
 from unweave.models.bandmask import BandMaskNet
 from unweave.training.recipe.corpus.index import read_index
 from unweave.training.recipe.mixing import Bands, MixConfig, band_loss, draw_batch
-from unweave.training.recipe.pool import BINS, Pool, PoolConfig
+from unweave.training.recipe.pool import Pool, PoolConfig
 
 
 def random_stems(batch=2, frames=5, bins=12):
@@ -58,8 +58,9 @@ def test_a_batch_holds_consistent_band_sums(corpus):
     rng = np.random.default_rng(1)
     pool = Pool(read_index(corpus), PoolConfig(frames=12, singles=3, songs=2), rng)
     pool.fill()
-    sums = BandMaskNet(widths=(4, 4, 4), recurrent=8).bin_sums[:BINS]
-    bands = draw_batch(pool, MixConfig(batch_size=6, voiceless=0.3), sums, rng)
+    net = BandMaskNet(widths=(4, 4, 4), recurrent=8)
+    bands = draw_batch(pool, MixConfig(batch_size=6, voiceless=0.3), net, rng)
+    assert bands.hints is None
     assert bands.mixture.shape == (6, 2, 12, 195)
     assert bands.cross.shape == (6, 4, 2, 12, 195)
     # The mixture is the sum of its stems, so the cross energies sum to its energy.
@@ -72,7 +73,7 @@ def test_equal_seeds_draw_equal_batches(corpus):
         rng = np.random.default_rng(7)
         pool = Pool(read_index(corpus), PoolConfig(frames=8, singles=2, songs=1), rng)
         pool.fill()
-        sums = BandMaskNet(widths=(4, 4, 4), recurrent=8).bin_sums[:BINS]
-        return draw_batch(pool, MixConfig(batch_size=2), sums, rng).mixture
+        net = BandMaskNet(widths=(4, 4, 4), recurrent=8)
+        return draw_batch(pool, MixConfig(batch_size=2), net, rng).mixture
 
     assert torch.equal(draw(), draw())

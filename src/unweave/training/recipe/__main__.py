@@ -14,6 +14,13 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoints and log.")],
     leave_out: Annotated[list[str] | None, typer.Option(help="Track never trained on.")] = None,
     steps: Annotated[int, typer.Option(help="Length of the learning-rate schedule.")] = 4000,
+    voice: Annotated[
+        Path | None, typer.Option(help="What python -m unweave.training.recipe.voice wrote.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="best.safetensors of a run to go on from.")
+    ] = None,
+    learning_rate: Annotated[float, typer.Option(help="Its peak.")] = 1.5e-3,
     seed: Annotated[int, typer.Option(help="Of weights, excerpts and mixtures.")] = 0,
     threads: Annotated[int, typer.Option(help="Of the processor.")] = 1,
 ) -> None:
@@ -28,7 +35,15 @@ def train(
 
     torch.set_num_threads(threads)
     held_out = tuple(leave_out or ()) + tuple(path.name for path in validation)
-    run(corpus, validation, output, RunConfig(steps=steps, seed=seed, leave_out=held_out))
+    config = RunConfig(
+        steps=steps,
+        seed=seed,
+        leave_out=held_out,
+        learning_rate=learning_rate,
+        voice=voice,
+        start=start,
+    )
+    run(corpus, validation, output, config)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unweave.models.bandmask import BandMaskNet
 from unweave.training.recipe.corpus import STEMS
 from unweave.training.recipe.pool import Pool
 
@@ -47,22 +48,25 @@ class Bands:
         mixture: Exx, shape (batch, 2, frames, bands).
         cross: Exs, shape (batch, stems, 2, frames, bands).
         voiceless: True where the "other" slot holds a whole accompaniment, shape (batch,).
+        hints: what the network's `VoiceUNet` takes for voice, of the shape of `mixture`, or None.
     """
 
     mixture: Tensor
     cross: Tensor
     voiceless: Tensor
+    hints: Tensor | None = None
 
 
-def draw_batch(pool: Pool, config: MixConfig, sums: Tensor, rng: np.random.Generator) -> Bands:
+def draw_batch(pool: Pool, config: MixConfig, net: BandMaskNet, rng: np.random.Generator) -> Bands:
     """Mix stems at random levels and return the band sums.
 
     Args:
         pool: where the excerpts come from.
         config: shares and spreads.
-        sums: 0-1 matrix (bins, bands).
+        net: what is trained; it knows the bands, and may have hints to give.
         rng: draws everything.
     """
+    sums = net.bin_sums[: next(iter(pool.store.values())).shape[-1]]
     first = next(iter(pool.store.values()))
     stems = torch.zeros(config.batch_size, len(STEMS), *first.shape[2:])
     voiceless = torch.zeros(config.batch_size, dtype=torch.bool)
@@ -80,7 +84,9 @@ def draw_batch(pool: Pool, config: MixConfig, sums: Tensor, rng: np.random.Gener
     stems *= _gains(config, rng)
     mixture = stems.sum(1, keepdim=True)
     cross = stems.mul_(mixture).sum(2) @ sums
-    return Bands(mixture.square_().sum(2)[:, 0] @ sums, cross, voiceless)
+    with torch.no_grad():
+        hints = net.hints(torch.complex(mixture[:, 0, 0], mixture[:, 0, 1]))
+    return Bands(mixture.square_().sum(2)[:, 0] @ sums, cross, voiceless, hints)
 
 
 def _any(pool: Pool, kind: str, rng: np.random.Generator) -> Tensor:

@@ -1,5 +1,6 @@
 """The training loop of the shipped separator: seeded, resumable, stopped by held-out songs."""
 
+import copy
 import json
 import math
 import time
@@ -9,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from unweave.models.bandmask import BandMasker, BandMaskNet
 from unweave.training.recipe.corpus.index import read_index
 from unweave.training.recipe.mixing import MixConfig, band_loss, draw_batch
-from unweave.training.recipe.pool import BINS, Pool, PoolConfig
+from unweave.training.recipe.pool import Pool, PoolConfig
 from unweave.training.recipe.validation import BandSong, rebalanced_stems
 
 
@@ -33,6 +34,8 @@ class RunConfig:
         average: decay of the exponential moving average of the weights.
         validate_every: steps.
         network: arguments of `BandMaskNet`.
+        voice: weights of a `VoiceUNet`, which stay as they are; None for a network without hints.
+        start: best weights of another run to go on from, with hints or without.
         pool: sizes of the pool.
         mix: how mixtures are made.
     """
@@ -46,6 +49,8 @@ class RunConfig:
     average: float = 0.998
     validate_every: int = 200
     network: dict[str, Any] = field(default_factory=dict)
+    voice: Path | None = None
+    start: Path | None = None
     pool: PoolConfig = field(default_factory=PoolConfig)
     mix: MixConfig = field(default_factory=MixConfig)
 
@@ -61,25 +66,27 @@ def run(corpus: Path, validation: list[Path], output: Path, config: RunConfig) -
     """
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    net = BandMaskNet(**config.network)
-    averaged = BandMaskNet(**config.network).eval()
-    averaged.load_state_dict(net.state_dict())
+    net = BandMaskNet(**config.network, voice=config.voice is not None).eval()
+    if net.voice is not None and config.voice is not None:
+        net.voice.load_state_dict(load_file(config.voice))
+    if config.start is not None:
+        _continue(net, config.start)
+    averaged = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(
-        net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        net.members.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     state = _Progress(output)
     state.resume(net, averaged, optimiser)
     rng = np.random.default_rng([config.seed, state.step])
     pool = Pool(read_index(corpus, leave_out=config.leave_out), config.pool, rng)
     pool.fill()
-    sums = net.bin_sums[:BINS]
-    if state.step == 0:
-        _standardise(net, [draw_batch(pool, config.mix, sums, rng).mixture for _ in range(12)])
+    if state.step == 0 and config.start is None:
+        _standardise(net, [draw_batch(pool, config.mix, net, rng).mixture for _ in range(12)])
         averaged.load_state_dict(net.state_dict())
-    songs = {path.name: BandSong(rebalanced_stems(path), net.bin_sums) for path in validation}
+    songs = {path.name: BandSong(rebalanced_stems(path), net) for path in validation}
     while state.step < config.steps:
         _rate(optimiser, state.step, config)
-        loss = _step(net, optimiser, draw_batch(pool, config.mix, sums, rng), config)
+        loss = _step(net, optimiser, draw_batch(pool, config.mix, net, rng), config)
         _average(averaged, net, min(config.average, (state.step + 1) / (state.step + 20)))
         for kind in ("vocals", "drums", "bass", "other", "song"):
             if kind != "song" or state.step % 2 == 0:
@@ -92,14 +99,26 @@ def run(corpus: Path, validation: list[Path], output: Path, config: RunConfig) -
             state.report(scores, net, averaged, optimiser)
 
 
+def _continue(net: BandMaskNet, start: Path) -> None:
+    """Take the members' weights of another run; hints that it had not count nothing yet."""
+    weights = {k: v for k, v in load_file(start).items() if k.startswith("members.")}
+    wanted = net.state_dict()
+    for name, tensor in weights.items():
+        if name.endswith("body.enter.weight") and tensor.shape != wanted[name].shape:
+            wider = torch.zeros_like(wanted[name])
+            wider[:, : tensor.shape[1]] = tensor
+            weights[name] = wider
+    net.load_state_dict(wanted | weights)
+
+
 def _step(net: BandMaskNet, optimiser: Any, bands: Any, config: RunConfig) -> float:
-    net.train()
+    net.members.train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        masks = net.masks(bands.mixture)
+        masks = net.masks(bands.mixture, bands.hints)
     loss = band_loss(masks, bands, weight_power=config.weight_power)
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
-    torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    torch.nn.utils.clip_grad_norm_(net.members.parameters(), 1.0)
     optimiser.step()
     return float(loss.detach())
 

@@ -12,6 +12,8 @@ from unweave.training.recipe.corpus.index import active_rms
 from unweave.training.recipe.corpus.songs import read_stereo
 from unweave.training.recipe.pool import TARGET_DB
 
+PIECE = 2048  # frames that are scored at once
+
 
 def rebalanced_stems(folder: Path) -> np.ndarray:
     """Read a song's stems at equal loudness: the benchmark mixture's parts.
@@ -42,16 +44,17 @@ class BandSong:
 
     Args:
         stems: shape (stems, time, 2).
-        sums: 0-1 matrix (bins, bands).
+        net: knows the bands, and may have hints to give, which are asked for once.
 
     Attributes:
         mixture: Exx, shape (1, 2, frames, bands).
         cross: Exs, shape (1, stems, 2, frames, bands).
         own: energy of each stem, shape (stems,).
+        hints: of the voice, of the shape of `mixture`, or None.
     """
 
-    def __init__(self, stems: np.ndarray, sums: Tensor) -> None:
-        window = torch.hann_window(N_FFT)
+    def __init__(self, stems: np.ndarray, net: BandMaskNet) -> None:
+        window, sums = torch.hann_window(N_FFT), net.bin_sums
 
         def transform(part: np.ndarray) -> Tensor:
             left, right = torch.from_numpy(np.ascontiguousarray(part.T))
@@ -63,6 +66,10 @@ class BandSong:
 
         mixture = transform(stems.sum(0))
         self.mixture = (mixture.abs().square() @ sums)[None]
+        with torch.inference_mode():
+            asked = (net.eval().hints(part[None]) for part in torch.split(mixture, PIECE, dim=1))
+            hints = [answer for answer in asked if answer is not None]
+        self.hints = torch.cat(hints, 2) if hints else None
         cross, own = [], []
         for part in stems:
             spec = transform(part)
@@ -71,12 +78,15 @@ class BandSong:
         self.cross = torch.stack(cross)[None]
         self.own = torch.stack(own)
 
+    def _masks(self, net: BandMaskNet, frames: slice) -> Tensor:
+        hints = None if self.hints is None else self.hints[:, :, frames]
+        return net.masks(self.mixture[:, :, frames], hints)
+
     def sdr(self, net: BandMaskNet) -> dict[str, float]:
         """Return the SDR in dB of every stem that sounds, and of the accompaniment."""
+        pieces = [slice(t, t + PIECE) for t in range(0, self.mixture.shape[2], PIECE)]
         with torch.inference_mode():
-            masks = torch.cat(
-                [net.masks(part) for part in torch.split(self.mixture, 2048, dim=2)], 3
-            )
+            masks = torch.cat([self._masks(net, piece) for piece in pieces], 3)
         kept = {name: masks[:, i] for i, name in enumerate(STEMS)}
         cross = {name: self.cross[:, i] for i, name in enumerate(STEMS)}
         own = {name: self.own[i] for i, name in enumerate(STEMS)}
