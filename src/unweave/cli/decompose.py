@@ -148,6 +148,15 @@ def decompose(
         float | None, typer.Option(metavar="SEC", help="Stop after this.", rich_help_panel=HOW)
     ] = None,
     seed: Annotated[int, typer.Option(help="Of random starts.", rich_help_panel=HOW)] = 0,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto, cpu, cuda, cuda:1. [default: auto, a GPU if there is one]",
+            envvar="UNWEAVE_DEVICE",
+            show_default=False,
+            rich_help_panel=HOW,
+        ),
+    ] = "auto",
     references: Annotated[
         Path | None,
         typer.Option(
@@ -217,6 +226,7 @@ def decompose(
         picture=picture,
         overwrite=overwrite,
         seed=seed,
+        device=device,
     )
     verbosity = Verbosity(quiet=quiet, debug=debug)
     reporter = Reporter(as_json=as_json, style=progress, verbosity=verbosity)

@@ -4,6 +4,8 @@ import csv
 import math
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from unweave.cli.taking_apart import (
 )
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from unweave.separation.batch import FileResult
@@ -62,10 +65,11 @@ def run(plan: Plan, reporter: Reporter) -> int:
     _targets(plan, expected_names(plan))
     if plan.picture:
         new_figure(1, 1)  # matplotlib is missing before minutes are spent, not after
+    device = _device(plan.device)
     mixture, rate = _read(plan)
     references = _references(plan, mixture, rate)
-    with reporter.live(1):
-        parts = taken_apart(plan, mixture, rate, reporter)
+    with reporter.live(1), _enough_memory(device):
+        parts = taken_apart(plan, mixture.to(device), rate, reporter)
         names = parts.names if plan.complete else [*parts.names, RESIDUAL]
         with _writer(plan, names, mixture, rate) as writer:
             written = _stream(plan, parts, mixture, writer, reporter)
@@ -85,8 +89,36 @@ def run(plan: Plan, reporter: Reporter) -> int:
         gain=writer.gain,
         notes=parts.notes,
     )
-    _tell(reporter, result, parts.facts | {"residual_db": written.below}, matches)
+    facts = {"device": str(device)} | parts.facts | {"residual_db": written.below}
+    _tell(reporter, result, facts, matches)
     return 0
+
+
+def _device(name: str) -> "torch.device":
+    """Choose what computes: a GPU that has double precision, in which objectives are summed."""
+    from unweave.errors import ParameterError
+    from unweave.separation.devices import available_devices, resolve_device
+
+    able = [known for known in available_devices() if known != "mps"]
+    if name == "mps":
+        raise ParameterError(f"--device mps has no double precision: use auto, {', '.join(able)}")
+    return resolve_device(able[0] if name == "auto" else name)
+
+
+@contextmanager
+def _enough_memory(device: "torch.device") -> Iterator[None]:
+    """Explain that a GPU is too small."""
+    from torch import OutOfMemoryError
+
+    from unweave.errors import ParameterError
+
+    try:
+        yield
+    except OutOfMemoryError as error:
+        raise ParameterError(
+            f"--device {device} has too little memory for this: give --device cpu, fewer"
+            " --components, or a --duration"
+        ) from error
 
 
 def _read(plan: Plan) -> "tuple[Tensor, int]":
@@ -195,7 +227,8 @@ def _stream(
     import torch
 
     done, written = 0, Written()
-    for block in parts.blocks:
+    for made in parts.blocks:
+        block = made.cpu()
         whole = mixture[:, done : done + block.shape[-1]]
         rest = whole - block.sum(0)
         writer.write(block if plan.complete else torch.cat([block, rest[None]]))

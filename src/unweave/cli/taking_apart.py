@@ -53,6 +53,7 @@ class Plan:
     picture: bool = True
     overwrite: bool = False
     seed: int = 0
+    device: str = "auto"
 
     @property
     def factors(self) -> bool:
@@ -111,7 +112,7 @@ def taken_apart(plan: Plan, mixture: "Tensor", rate: int, reporter: Reporter) ->
 
     Args:
         plan: How.
-        mixture: The song.
+        mixture: The song, on the device that does it.
         rate: Samples per second.
         reporter: Tells of the progress.
 
@@ -120,7 +121,8 @@ def taken_apart(plan: Plan, mixture: "Tensor", rate: int, reporter: Reporter) ->
     """
     from unweave.transforms import STFT
 
-    transform = STFT(n_fft=plan.frame, hop_length=plan.hop_length or max(1, plan.frame // 4))
+    hop_length = plan.hop_length or max(1, plan.frame // 4)
+    transform = STFT(n_fft=plan.frame, hop_length=hop_length).to(mixture.device)
     if not plan.factors:
         return _split(plan, mixture, rate, transform)
     return _factored(plan, mixture, rate, transform, reporter)
@@ -182,8 +184,8 @@ def _factored(
     return Parts(
         names,
         component_blocks(W, H, mixture, transform=transform, **options),
-        factors=factors,
-        magnitudes=V,
+        factors={name: x.cpu() for name, x in factors.items()},
+        magnitudes=V.cpu(),
         facts=facts,
         notes=(note,) if len(H) < plan.components else (),
     )
