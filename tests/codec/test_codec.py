@@ -342,17 +342,17 @@ def test_files_that_cannot_be_read_or_written(tmp_path):
 
 def test_too_many_values_are_refused_before_memory_is_taken():
     spec = torch.zeros(1, 1, 1).expand(2, 1025, 140_000)
-    with pytest.raises(ParameterError, match="encode long audio in parts"):
+    with pytest.raises(ParameterError, match="JPEG takes long audio"):
         SpectrogramCodec(format="png").encode_spectrogram(spec, sample_rate=RATE)
 
 
 def test_audio_too_long_for_the_format_is_refused():
-    spec = torch.zeros(1, 9, 70_000)
-    codec = SpectrogramCodec(n_fft=16, hop_length=8)
-    with pytest.raises(ParameterError, match="too large: jpeg takes 65535 a side"):
+    spec = torch.zeros(1, 9, 17_000)
+    codec = SpectrogramCodec(n_fft=16, hop_length=8, format="webp")
+    with pytest.raises(ParameterError, match="too large: webp takes 16383 a side"):
         codec.encode_spectrogram(spec, sample_rate=8000)
     codec = SpectrogramCodec(n_fft=16, hop_length=8, format="png")
-    assert codec.info(codec.encode_spectrogram(spec, sample_rate=8000)).frames == 70_000
+    assert codec.info(codec.encode_spectrogram(spec, sample_rate=8000)).frames == 17_000
 
 
 def test_settings_can_be_written_down():

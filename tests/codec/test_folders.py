@@ -34,6 +34,10 @@ def noise(length, channels=2, seed=0):
     return 0.1 * made
 
 
+def reads(values):
+    return lambda first, last: values[..., first:last]
+
+
 def wav(name, sound, rate=RATE):
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +66,7 @@ def test_pieces_are_those_of_the_whole(length, hop, channels, mono, piece, prese
     info = codec.info(file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_rejoin, "_PIECE", piece)
-        pieces = list(rejoined(codec.decode(file), phases, info))
+        pieces = list(rejoined(reads(codec.decode(file)), reads(phases), info))
     wanted = codec.resynthesise(file, mixture=phases)
     torch.testing.assert_close(torch.cat(pieces, -1), wanted, rtol=1e-4, atol=1e-5)
 
@@ -71,7 +75,7 @@ def test_pieces_without_centred_frames():
     codec = SpectrogramCodec(**SMALL, center=False)
     sound = noise(2000)
     file = codec.encode(sound, sample_rate=RATE)
-    (whole,) = rejoined(codec.decode(file), sound, codec.info(file))
+    (whole,) = rejoined(reads(codec.decode(file)), reads(sound), codec.info(file))
     wanted = codec.resynthesise(file, mixture=sound)
     torch.testing.assert_close(whole, wanted, rtol=1e-4, atol=1e-5)
 
@@ -135,7 +139,7 @@ def test_audio_that_is_too_long_is_refused_before_it_is_read(monkeypatch):
     file = encoded(EncodeJob(Path("long.webp"), ((path, 0),)), codec=codec)
     assert isinstance(file.error, ParameterError)
     assert "long.wav" in str(file.error)
-    assert "encode the audio in parts" in str(file.error)
+    assert "format='jpeg' takes audio of any length" in str(file.error)
 
 
 def test_streams_that_are_not_there_and_empty_files_are_named():

@@ -47,11 +47,16 @@ def test_missing_values_are_refused(name):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"version": 2}, "format version 2; this unweave reads 1"),
+        ({"version": 3}, "format version 3; this unweave reads 1 and 2"),
+        ({"version": True}, "format version True"),
+        ({"version": 2}, "lacks 'part'"),
+        ({"version": 2, "part": 1, "part_frames": 0}, "part_frames=0, which cannot be"),
+        ({"version": 2, "part": 1, "part_frames": 2**20}, "its parts cannot be"),
+        ({"version": 2, "part": 0, "part_frames": 1, "frames": 4001}, "its parts cannot be"),
         ({"bounds": [1.0, 0.0]}, "contradicts itself"),
         ({"bins": 34}, "contradicts itself"),
         ({"colours": True, "channels": 3}, "only two channels"),
-        ({"frames": 2**27, "channels": 4096}, "encode long audio in parts"),
+        ({"frames": 2**27, "channels": 4096}, "JPEG takes long audio"),
     ],
 )
 def test_contradictions_are_refused(changes, text):

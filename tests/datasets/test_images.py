@@ -184,7 +184,7 @@ def test_the_level_of_a_tone_is_its_root_mean_square():
     tone = 0.5 * torch.sin(torch.arange(2 * RATE) * 2 * math.pi * 440 / RATE)[None]
     codec = SpectrogramCodec(**SETTINGS, **EXACT)
     file = codec.encode(tone, sample_rate=RATE)
-    levels = measured_levels(codec.decode(file), codec.info(file))
+    levels = measured_levels([codec.decode(file)], codec.info(file))
     assert levels == pytest.approx([0.5 / math.sqrt(2)] * 2, rel=0.02)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from unweave._core.windows import get_window
@@ -27,7 +26,7 @@ def comment(info: SpectrogramInfo) -> str:
     """Give a user comment that norbert and unweave can read."""
     gain = _gain(info.window, info.n_fft)
     bounds = [level / _DB - gain for level in info.bounds]
-    return json.dumps({"bounds": bounds, KEY: asdict(info)})
+    return json.dumps({"bounds": bounds, KEY: info.values()})
 
 
 def is_norbert(found: Mapping[str, Any]) -> bool:

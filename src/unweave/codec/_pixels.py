@@ -41,8 +41,9 @@ def to_pixels(levels: Tensor, info: SpectrogramInfo, format: str) -> Pixels:
     if info.colours:  # norbert's
         blue = np.zeros_like(pixels[:1])
         return np.ascontiguousarray(np.concatenate([pixels, blue])[:, ::-1].transpose(1, 2, 0))
-    width = _jpeg.interval(info.frames)[1] if format == "jpeg" else info.frames
-    edges = ((0, 0), (0, info.rows - info.bins), (0, width - info.frames))
+    frames = pixels.shape[-1]
+    width = _jpeg.interval(frames)[1] if format == "jpeg" else frames
+    edges = ((0, 0), (0, info.rows - info.bins), (0, width - frames))
     return np.pad(pixels, edges, "edge")[:, ::-1].reshape(-1, width)
 
 

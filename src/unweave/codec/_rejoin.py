@@ -9,18 +9,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from unweave.codec._encoding import Read
 from unweave.codec.metadata import SpectrogramInfo
 from unweave.transforms import istft, stft
 
 _PIECE = 2**20  # samples
 
 
-def rejoined(magnitude: Tensor, phases: Tensor, info: SpectrogramInfo) -> Iterator[Tensor]:
+def rejoined(magnitude: Read, phases: Read, info: SpectrogramInfo) -> Iterator[Tensor]:
     """Give audio of the magnitudes of one signal and the phases of another.
 
     Args:
-        magnitude: Of all frames.
-        phases: Audio as long as that of the file, of as many channels or of one.
+        magnitude: Gives those of some frames.
+        phases: Gives samples of audio as long as that of the file, of as many channels or of one.
         info: Of the file.
 
     Returns:
@@ -28,8 +29,6 @@ def rejoined(magnitude: Tensor, phases: Tensor, info: SpectrogramInfo) -> Iterat
         as far as a frame, so that all is as it would be in one piece.
 
     Shape:
-        magnitude: (channels, n_fft // 2 + 1, frames)
-        phases: (channels, time)
         returns: (channels, time) each
     """
     hop = info.hop_length
@@ -49,10 +48,10 @@ def rejoined(magnitude: Tensor, phases: Tensor, info: SpectrogramInfo) -> Iterat
         stop = min(begin + step, info.frames)
         first, last = max(0, begin - margin), min(info.frames, stop + margin)
         left, right = max(0, first - margin), last + margin
-        cut = phases[:, left * hop : right * hop]
+        cut = phases(left * hop, min(right * hop, info.length))
         if right * hop >= info.length:
             cut = pad(cut, (0, beyond))
         spec = stft(cut, pad_mode=info.pad_mode, **options)[..., first - left : last - left]
-        spec = torch.sgn(spec) * magnitude[..., first:last]
+        spec = torch.sgn(spec) * magnitude(first, last)
         end = info.length if stop == info.frames else min(info.length, stop * hop)
         yield istft(spec, length=end - first * hop, **options)[..., (begin - first) * hop :]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,19 +15,17 @@ from torch.nn.functional import pad
 from unweave._core.arrays import NumpyArray, to_tensor
 from unweave._core.checks import positive_int
 from unweave._core.memory import fresh
-from unweave.audio._partfile import PartFile
-from unweave.codec import _norbert, _pixels
+from unweave.codec import _encoding, _files, _norbert, _pixels
+from unweave.codec._encoding import Read
+from unweave.codec._files import Source
 from unweave.codec.bandwidth import FILLS, extension
-from unweave.codec.images import ImageData, encode_image, open_image
-from unweave.codec.laws import scale
+from unweave.codec.images import ImageData, open_image
 from unweave.codec.metadata import SpectrogramInfo, check_values, parse_comment, read_info
-from unweave.codec.quantization import level_bounds
 from unweave.codec.settings import preset_settings
-from unweave.errors import AudioFileError, CodecError, ParameterError
+from unweave.errors import CodecError, ParameterError
 from unweave.transforms import griffinlim, istft, stft
 
 Array: TypeAlias = "Tensor | NumpyArray"
-Source: TypeAlias = "bytes | str | os.PathLike[str] | BinaryIO"
 
 
 class SpectrogramCodec:
@@ -63,7 +63,8 @@ class SpectrogramCodec:
     ) -> bytes:
         """Make an image file of audio.
 
-        It takes some four times the memory of the magnitudes.
+        It takes some four times the memory of the magnitudes, at most that of 16 128 frames for
+        JPEG: longer audio becomes several images in one file, of which most viewers show the first.
 
         Args:
             audio: Audio, real.
@@ -86,8 +87,14 @@ class SpectrogramCodec:
                 f"audio of shape {tuple(signal.shape)} and dtype {signal.dtype} must be"
                 " (channels, time), floating and not empty"
             )
-        magnitude = self._analyse(signal.detach())
-        return self._encode(magnitude, sample_rate, signal.shape[-1], path)
+        signal = signal.detach()
+        return self.encode_blocks(
+            lambda first, last: signal[:, first:last],
+            channels=signal.shape[0],
+            length=signal.shape[1],
+            sample_rate=sample_rate,
+            path=path,
+        )
 
     def encode_spectrogram(
         self,
@@ -129,7 +136,11 @@ class SpectrogramCodec:
         frames = magnitude.shape[-1]
         default = (frames - 1) * self.settings.hop_length
         length = default if length is None else positive_int("length", length)
-        return self._encode(magnitude, sample_rate, length, path)
+        signal = _encoding.Signal(sample_rate, magnitude.shape[0], length, frames)
+        file = _encoding.encode(lambda a, b: magnitude[..., a:b], signal, self.settings)
+        if path is not None:
+            _files.write(file, path)
+        return file
 
     def info(self, source: Source) -> SpectrogramInfo:
         """Read what an image file says of its spectrogram, without decoding it.
@@ -144,7 +155,7 @@ class SpectrogramCodec:
             CodecError: It is no spectrogram image, or is damaged.
             AudioFileError: The file cannot be read.
         """
-        return self._open(source)[1]
+        return self._open(_files.loaded(source))[1]
 
     def decode(
         self,
@@ -157,7 +168,8 @@ class SpectrogramCodec:
     ) -> Tensor:
         """Read magnitudes of an image file.
 
-        Of a JPEG file only the columns wanted, to within some 400 frames, are decoded.
+        Of a JPEG file only the columns wanted, to within some 400 frames, are decoded; of several
+        images in a file, only those that hold frames wanted are read.
 
         Args:
             source: The file, or its path.
@@ -181,10 +193,11 @@ class SpectrogramCodec:
         """
         if fill not in FILLS:
             raise ParameterError(f"fill={fill!r} must be one of {FILLS}")
-        image, info = self._open(source)
+        source = _files.loaded(source)
+        opened = self._open(source)
+        info = opened[1]
         stop = _stop(start, frames, info)
         shape = (info.channels, info.freq_bins, stop - start)
-        pixels = image.pixels(start, stop)
         if out is None:
             out = fresh(torch.empty(0), *shape)
         elif tuple(out.shape) != shape or out.dtype != torch.float32 or out.device.type != "cpu":
@@ -193,7 +206,15 @@ class SpectrogramCodec:
                 f" {shape} in float32 on the CPU"
             )
         out = out.detach()
-        _pixels.to_magnitudes(pixels, info, out)
+        for image, own in self._images(source, start, stop, opened):
+            first, last = max(start, own.span[0]), min(stop, own.span[1])
+            pixels = image.pixels(first - own.span[0], last - own.span[0])
+            if last - first == stop - start:
+                _pixels.to_magnitudes(pixels, own, out)
+            else:
+                part = fresh(out, *shape[:2], last - first)
+                _pixels.to_magnitudes(pixels, own, part)
+                out[:, : own.bins, first - start : last - start] = part[:, : own.bins]
         if fill == "zeros":
             out.numpy()[:, info.bins :] = 0  # torch would wake its threads for it
         elif info.bins < info.freq_bins:
@@ -232,6 +253,7 @@ class SpectrogramCodec:
             mixture: (channels, time) or (channels, freq, frames)
             returns: (channels, time)
         """
+        source = _files.loaded(source)
         info = self.info(source)
         magnitude = self.decode(source, fill=fill)
         options: dict[str, Any] = {
@@ -247,98 +269,87 @@ class SpectrogramCodec:
         scaled = torch.polar(magnitude, phases.angle().to(magnitude.dtype).expand_as(magnitude))
         return istft(scaled, length=info.length, **options)
 
-    def _analyse(self, audio: Tensor) -> Tensor:
-        made = self.settings
-        if made.norbert:  # in double precision; SciPy completes the last hop
-            audio = pad(audio.double(), (0, -audio.shape[-1] % made.hop_length))
-        return stft(
-            audio,
-            n_fft=made.n_fft,
-            hop_length=made.hop_length,
-            window=made.window,
-            center=made.center,
-            pad_mode=made.pad_mode,
-            output="magnitude",
-        )
-
-    def _levels(self, magnitude: Tensor, sample_rate: float) -> Tensor:
-        made = self.settings
-        kept = magnitude[:, : max(1, made.bins(sample_rate))].detach().cpu()
-        kept = kept if kept.dtype == torch.float64 else kept.float()
-        return scale(kept, law=made.law, exponent=made.exponent, factor=made.factor)
-
-    def _encode(
+    def encode_blocks(
         self,
-        magnitude: Tensor,
-        sample_rate: float,
+        read: Read,
+        *,
+        channels: int,
         length: int,
-        path: str | os.PathLike[str] | None,
+        sample_rate: float,
+        path: str | os.PathLike[str] | None = None,
     ) -> bytes:
+        """Make an image file of audio that need not be in memory as a whole.
+
+        Args:
+            read: Gives samples, (channels, time), from one index to before another.
+            channels: Channels of the audio.
+            length: Samples of a channel.
+            sample_rate: Samples per second.
+            path: Where to write the file, too; it appears there complete or not at all.
+
+        Returns:
+            The file.
+
+        Raises:
+            ParameterError: The audio is not finite, or too much for the format.
+            AudioFileError: The file cannot be written.
+
+        Example:
+            >>> noise = torch.randn(1, 44100, generator=torch.Generator().manual_seed(0))
+            >>> file = SpectrogramCodec().encode_blocks(
+            ...     lambda first, last: noise[:, first:last],
+            ...     channels=1,
+            ...     length=44100,
+            ...     sample_rate=44100,
+            ... )
+            >>> file == SpectrogramCodec().encode(noise, sample_rate=44100)
+            True
+        """
         made = self.settings
-        channels, freq_bins, frames = magnitude.shape
-        check_values(channels, freq_bins, frames, ParameterError)
-        if made.norbert and channels > 2:
-            raise ParameterError(f"norbert's images hold one or two channels, not {channels}")
-        levels = self._levels(magnitude, sample_rate)
-        bins = levels.shape[1]
-        colours = made.norbert and channels == 2
-        info = SpectrogramInfo(
-            sample_rate=sample_rate,
-            length=length,
-            channels=channels,
-            n_fft=made.n_fft,
-            hop_length=made.hop_length,
-            window=made.window,
-            center=made.center,
-            pad_mode=made.pad_mode,
-            frames=frames,
-            bins=bins,
-            law=made.law,
-            exponent=made.exponent,
-            factor=made.factor,
-            bounds=self._bounds(levels),
-            bits=made.bits,
-            rounding=made.rounding,
-            stereo=made.stereo,
-            rows=bins if made.norbert else _pixels.plane_rows(bins, made.format, colours),
-            colours=colours,
-        )
-        file = encode_image(
-            _pixels.to_pixels(levels, info, "" if made.norbert else made.format),
-            format=made.format,
-            quality=made.quality,
-            comment=_norbert.comment(info) if made.norbert else info.comment(),
-            standard_tables=made.norbert,
-        )
+        frames = _encoding.count_frames(length, made)
+        signal = _encoding.Signal(sample_rate, channels, length, frames)
+        file = _encoding.encode(_encoding.analysed(read, signal, made), signal, made)
         if path is not None:
-            _write(file, path)
+            _files.write(file, path)
         return file
 
-    def _bounds(self, levels: Tensor) -> tuple[float, float]:
-        made = self.settings
-        lower, upper = level_bounds(
-            levels, percentiles=made.percentiles, dynamic_range=made.dynamic_range
-        )
-        if made.law != "log" and made.dynamic_range is None and made.percentiles[0] == 0:
-            lower, upper = 0.0, upper if upper > 0 else 1.0  # silence is a code of its own
-        return lower, upper
-
-    def _open(self, source: Source) -> tuple[ImageData, SpectrogramInfo]:
-        image = open_image(_read(source))
-        found = parse_comment(image.header.comment)
+    def _open(self, source: bytes | Path, part: int = 0) -> tuple[ImageData, SpectrogramInfo]:
+        """Read the header of one image of a file."""
+        image = open_image(_files.read_image(source, part))
+        header = image.header
+        found = parse_comment(header.comment)
         if _norbert.is_norbert(found):
-            info = _norbert.read_info(found, image.header, self.settings)
+            info = _norbert.read_info(found, header, self.settings)
         else:
             info = read_info(found)
+        if info.part != part:
+            raise CodecError(
+                f"the image is number {info.part + 1} of {info.parts}, and stands where number"
+                f" {part + 1} is wanted: the file that holds all is wanted"
+            )
         stacked = info.rows * (1 if info.colours else info.channels)
-        header = image.header
-        if header.height != stacked or header.width < info.frames or header.colours != info.colours:
+        first, last = info.span
+        right = header.height == stacked and header.width >= last - first
+        if not right or header.colours != info.colours:
             raise CodecError(
                 f"the image has {header.width} x {header.height} pixels, and its user comment says"
-                f" {info.frames} x {stacked}: another program has changed it"
+                f" {last - first} x {stacked}: another program has changed it"
             )
-        check_values(info.channels, info.freq_bins, info.frames, CodecError)
+        check_values(info.channels, info.freq_bins, last - first, CodecError)
         return image, info
+
+    def _images(
+        self, source: bytes | Path, start: int, stop: int, opened: tuple[ImageData, SpectrogramInfo]
+    ) -> Iterator[tuple[ImageData, SpectrogramInfo]]:
+        """Open the images that hold some frames; the first image is open."""
+        stated = opened[1]
+        for part, (first, last) in enumerate(stated.spans):
+            if first >= stop or last <= start:
+                continue
+            image, info = self._open(source, part) if part else opened
+            if replace(info, bounds=stated.bounds, part=0) != stated:
+                raise CodecError(f"image {part + 1} of the file is that of another one")
+            yield image, info
 
 
 def _tensor(array: Array) -> Tensor:
@@ -376,25 +387,3 @@ def _stop(start: int, frames: int | None, info: SpectrogramInfo) -> int:
         f"start={start!r} and frames={frames!r} must lie within the {info.frames} frames of the"
         " file"
     )
-
-
-def _read(source: Source) -> bytes:
-    if isinstance(source, bytes | bytearray | memoryview):
-        return bytes(source)
-    if not isinstance(source, str | os.PathLike):
-        return source.read()
-    try:
-        return Path(source).read_bytes()
-    except OSError as error:
-        reason = error.strerror or error
-        raise AudioFileError(f"cannot read {os.fspath(source)!r}: {reason}") from error
-
-
-def _write(file: bytes, path: str | os.PathLike[str]) -> None:
-    part = PartFile(path)
-    try:
-        part.path.write_bytes(file)
-    except OSError as error:
-        part.discard()
-        raise part.error(error) from error
-    part.commit()

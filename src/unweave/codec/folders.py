@@ -5,34 +5,31 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from unweave import audio
 from unweave._core.checks import positive_int
 from unweave._core.pool import in_threads
 from unweave.audio.formats import resolve_format
-from unweave.codec._pixels import plane_rows
+from unweave.codec._encoding import Read, Signal, count_frames, part_frames
 from unweave.codec._rejoin import rejoined
+from unweave.codec._sounds import opened, phases
 from unweave.codec.bandwidth import FILLS
 from unweave.codec.codec import SpectrogramCodec
-from unweave.codec.images import _check_pixels
-from unweave.codec.metadata import SpectrogramInfo, check_values
+from unweave.codec.metadata import SpectrogramInfo
 from unweave.errors import AudioFileError, CodecError, ParameterError, UnweaveError
 
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "jxl": ".jxl"}
 """What files of each format are named by `unweave encode`."""
 
 IMAGE_SUFFIXES = frozenset({*SUFFIXES.values(), ".jpeg"})
-SLACK = 0.5  # seconds by which stems of a song may differ in length, as lossy codecs do
 
 Existing: TypeAlias = Literal["refuse", "skip", "overwrite"]
 Job = TypeVar("Job", "EncodeJob", "DecodeJob")
@@ -150,7 +147,8 @@ def encode_files(
     """Make images of files of audio.
 
     Each image appears complete or not at all; a file that fails leaves the others alone. A minute
-    of stereo takes some 120 MB of memory in each thread.
+    of stereo takes some 120 MB of memory in each thread, up to six minutes; longer audio, as JPEG,
+    takes no more.
 
     Args:
         jobs: What is to be made.
@@ -264,10 +262,16 @@ def _fits(job: EncodeJob, codec: SpectrogramCodec) -> None:
 def _encode(job: EncodeJob, codec: SpectrogramCodec, measure: bool) -> CodedFile:
     for path, stream in job.sources:
         _check_length(path, stream, codec)
-    sound, rate = _sum(job.sources)
-    file = codec.encode(sound, sample_rate=rate, path=job.target)
-    snr = _snr(codec, file, sound) if measure else math.nan
-    seconds = sound.shape[-1] / rate
+    with opened(job.sources) as sound:
+        file = codec.encode_blocks(
+            sound.read,
+            channels=sound.channels,
+            length=sound.length,
+            sample_rate=sound.sample_rate,
+            path=job.target,
+        )
+        snr = _snr(codec, file, sound.read) if measure else math.nan
+    seconds = sound.length / sound.sample_rate
     return CodedFile(job.name, job.target, seconds=seconds, size=len(file), snr=snr)
 
 
@@ -278,52 +282,37 @@ def _check_length(path: Path, stream: int, codec: SpectrogramCodec) -> None:
         raise AudioFileError(f"{str(path)!r} has {facts.streams} audio streams, not {stream + 1}")
     if facts.exact and not facts.frames:
         raise AudioFileError(f"{str(path)!r} holds no samples")
-    frames = 1 + (facts.frames or 0) // made.hop_length
-    colours = made.norbert and facts.channels == 2
-    rows = plane_rows(made.bins(facts.sample_rate), made.format, colours)
-    image = (rows * (1 if colours else facts.channels), frames)
+    frames = count_frames(facts.frames or 0, made)
     try:
-        check_values(facts.channels, made.n_fft // 2 + 1, frames, ParameterError)
-        _check_pixels(np.broadcast_to(np.uint8(0), image), made.format)
+        part_frames(Signal(facts.sample_rate, facts.channels, facts.frames or 0, frames), made)
     except ParameterError as error:
         minutes = facts.frames / facts.sample_rate / 60
         raise ParameterError(f"{str(path)!r} is {minutes:.1f} minutes long: {error}") from error
 
 
-def _sum(sources: Iterable[tuple[Path, int]]) -> tuple[Tensor, int]:
-    """Read signals and sum them, up to the end of the shortest."""
-    (first, stream), *others = sources
-    sound, rate = audio.read(first, stream=stream)
-    for path, stream in others:
-        more, own = audio.read(path, stream=stream)
-        if own != rate or len(more) != len(sound):
-            raise AudioFileError(
-                f"{str(path)!r} has {own} Hz and {len(more)} channels, {first.name!r} has {rate} Hz"
-                f" and {len(sound)}: they cannot be summed"
-            )
-        if abs(more.shape[-1] - sound.shape[-1]) > SLACK * rate:
-            raise AudioFileError(
-                f"{str(path)!r} is {more.shape[-1] / rate:.2f} s long, {first.name!r}"
-                f" {sound.shape[-1] / rate:.2f} s: stems must be aligned and equally long"
-            )
-        shortest = min(more.shape[-1], sound.shape[-1])
-        sound = sound[:, :shortest].add_(more[:, :shortest])
-    return sound, rate
-
-
-def _snr(codec: SpectrogramCodec, file: bytes, sound: Tensor) -> float:
+def _snr(codec: SpectrogramCodec, file: bytes, sound: Read) -> float:
     """Measure what an image gives back with the phases of its audio, in dB."""
     info = codec.info(file)
     signal = noise = 0.0
     at = 0
-    for piece in rejoined(codec.decode(file), sound, info):
-        true = sound[:, at : at + piece.shape[-1]]
+    for piece in rejoined(_magnitudes(codec, file, info), sound, info):
+        true = sound(at, at + piece.shape[-1])
         signal += float(torch.linalg.vector_norm(true, dtype=torch.float64)) ** 2
         noise += float(torch.linalg.vector_norm(true - piece, dtype=torch.float64)) ** 2
         at += piece.shape[-1]
     if signal == 0:
         return math.nan
     return 10 * math.log10(signal / noise) if noise > 0 else math.inf
+
+
+def _magnitudes(
+    codec: SpectrogramCodec, source: bytes | Path, info: SpectrogramInfo, fill: str = "zeros"
+) -> Read:
+    """Give what decodes frames of a file: of one image once, of several when they are wanted."""
+    if info.parts == 1:
+        magnitude = codec.decode(source, fill=fill)
+        return lambda first, last: magnitude[..., first:last]
+    return lambda first, last: codec.decode(source, start=first, frames=last - first, fill=fill)
 
 
 def _decode(job: DecodeJob, options: DecodeOptions) -> CodedFile:
@@ -356,22 +345,6 @@ def _pieces(
             job.image, fill=options.fill, n_iter=options.n_iter, generator=generator
         )
     else:
-        phases = _phases(job.phases, info)
-        yield from rejoined(codec.decode(job.image, fill=options.fill), phases, info)
-
-
-def _phases(path: Path, info: SpectrogramInfo) -> Tensor:
-    """Read the audio whose phases are taken, as long as that of the image."""
-    sound, rate = audio.read(path)
-    if rate != info.sample_rate or len(sound) not in (1, info.channels):
-        raise AudioFileError(
-            f"the phases of {str(path)!r} do not fit: it has {rate} Hz and {len(sound)} channels,"
-            f" the image {info.sample_rate} Hz and {info.channels}"
-        )
-    more = sound.shape[-1] - info.length
-    if abs(more) > SLACK * rate:
-        raise AudioFileError(
-            f"the phases of {str(path)!r} do not fit: it is {sound.shape[-1] / rate:.2f} s long,"
-            f" the image's audio {info.seconds:.2f} s"
-        )
-    return sound[:, : info.length] if more > 0 else pad(sound, (0, -more))
+        with phases(job.phases, info) as read:
+            magnitudes = _magnitudes(codec, job.image, info, options.fill)
+            yield from rejoined(magnitudes, read, info)

@@ -179,7 +179,7 @@ def open_image(data: bytes) -> ImageData:
         return _open_jpeg(data)
     _need(format)
     if format == "jxl":
-        _check_size(*_jxl.size(data))
+        _check_stated(*_jxl.size(data))
     from PIL import Image, UnidentifiedImageError
 
     bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -187,7 +187,7 @@ def open_image(data: bytes) -> ImageData:
         image = Image.open(io.BytesIO(data), formats=[format.upper()])
     except (UnidentifiedImageError, *bombs, *FAULTS) as error:
         raise CodecError(f"the {format} image is damaged: {_reason(error)}") from error
-    _check_size(*image.size)
+    _check_stated(*image.size)
     exif = image.info.get("exif")
     comment = _exif.user_comment(exif) if isinstance(exif, bytes) else None
     header = ImageHeader(format, *image.size, False, comment)
@@ -203,7 +203,7 @@ def open_image(data: bytes) -> ImageData:
 
 def _open_jpeg(data: bytes) -> ImageData:
     found = _jpeg.parse(data)
-    _check_size(found.width, found.height)
+    _check_stated(found.width, found.height)
     if found.components not in (1, 3):
         raise CodecError(f"the JPEG file has {found.components} components: 1 or 3 are wanted")
     comment = _exif.user_comment(found.exif)
@@ -248,7 +248,7 @@ def _format(data: bytes) -> str:
     raise CodecError(f"this is no image of {', '.join(FORMATS)}: a spectrogram image is one")
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_stated(width: int, height: int) -> None:
     if not 0 < width * height <= MAX_PIXELS:
         raise CodecError(
             f"the image states a size of {width} x {height}: 1 to {MAX_PIXELS} pixels are decoded"
@@ -262,12 +262,16 @@ def _check_pixels(pixels: Pixels, format: str) -> None:
             f"pixels of shape {pixels.shape} and dtype {pixels.dtype} must be (height, width) or"
             " (height, width, 3) in uint8, or (height, width) in uint16 for png"
         )
-    height, width = pixels.shape[:2]
+    check_size(pixels.shape[1], pixels.shape[0], format)
+
+
+def check_size(width: int, height: int, format: str) -> None:
+    """Raise unless a format takes images of a size."""
     side = _MAX_SIDE[format]
     if not 0 < width * height <= MAX_PIXELS or max(width, height) > side:
         raise ParameterError(
             f"an image of {width} x {height} pixels is too large: {format} takes {side} a side, and"
-            f" {MAX_PIXELS} in all; encode the audio in parts"
+            f" {MAX_PIXELS} in all; format='jpeg' takes audio of any length"
         )
 
 

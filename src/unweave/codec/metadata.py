@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from unweave._core.windows import WINDOW_NAMES
+from unweave.codec._mpf import MAX_IMAGES
 from unweave.codec.laws import LAWS
 from unweave.codec.planes import STEREO
 from unweave.codec.quantization import MAX_BITS, ROUNDINGS, Bounds, quantization_error
@@ -16,6 +17,7 @@ from unweave.codec.settings import PAD_MODES
 from unweave.errors import CodecError, ParameterError
 
 CODEC_VERSION = 1
+PARTS_VERSION = 2  # of files of several images
 KEY = "unweave"
 MAX_VALUES = 2**28  # of a decoded spectrogram: a gigabyte
 _MAX_COMMENT = 10_000
@@ -30,6 +32,8 @@ _INTEGERS = {
     "bins": (1, 2**16 + 1),
     "rows": (1, 2**17),
     "bits": (1, MAX_BITS),
+    "part": (0, MAX_IMAGES - 1),
+    "part_frames": (1, 2**27),
 }
 _NUMBERS = {"sample_rate": (1e-3, 1e9), "exponent": (1e-2, 1e2), "factor": (1e-12, 1e12)}
 _HIGHEST = 3e38  # of float32
@@ -53,13 +57,15 @@ class SpectrogramInfo:
         law: The scaling law; see `scale`.
         exponent: Of the power law.
         factor: Where the law "log1p" bends.
-        bounds: The levels of the lowest and of the highest code.
+        bounds: The levels of the lowest and of the highest code; each image has its own.
         bits: Bits of a code.
         rounding: How levels became codes.
         stereo: How two channels became planes.
         rows: Rows of pixels of a plane; at least `bins`.
         colours: Whether left is red and right is green, as norbert has it, or planes are stacked.
-        version: Version of the format.
+        version: Version of the format: 2 if the file holds several images, else 1.
+        part: Number of the image among those of the file, from 0 on.
+        part_frames: Frames of every image but the last; 0 if there is only one.
     """
 
     sample_rate: float
@@ -82,6 +88,24 @@ class SpectrogramInfo:
     rows: int
     colours: bool = False
     version: int = CODEC_VERSION
+    part: int = 0
+    part_frames: int = 0
+
+    @property
+    def parts(self) -> int:
+        """Images in the file."""
+        return -(-self.frames // self.part_frames) if self.part_frames else 1
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first frame in this image, and the first that is no more in it."""
+        return self.spans[self.part]
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """The spans of all images."""
+        step = self.part_frames or self.frames
+        return [(a, min(a + step, self.frames)) for a in range(0, self.frames, step)]
 
     @property
     def seconds(self) -> float:
@@ -106,12 +130,19 @@ class SpectrogramInfo:
         lower, upper = self.bounds
         return lower + (upper - lower) * (1 << (self.bits - 1)) / ((1 << self.bits) - 1)
 
+    def values(self) -> dict[str, Any]:
+        """Give what the file states."""
+        values = asdict(self)
+        return {name: values[name] for name in _names(self.version)}
+
     def comment(self) -> str:
         """Write it as the JSON of a user comment."""
-        return json.dumps({KEY: asdict(self)}, separators=(",", ":"))
+        return json.dumps({KEY: self.values()}, separators=(",", ":"))
 
 
-_NAMES = tuple(field.name for field in fields(SpectrogramInfo))
+def _names(version: int) -> list[str]:
+    names = [field.name for field in fields(SpectrogramInfo)]
+    return names if version == PARTS_VERSION else names[:-2]
 
 
 def parse_comment(comment: str | None) -> dict[str, Any]:
@@ -146,16 +177,17 @@ def read_info(found: Mapping[str, Any]) -> SpectrogramInfo:
     if not isinstance(values, dict):
         raise CodecError(f"the image's user comment has no {KEY!r}: another program has written it")
     version = values.get("version")
-    if version != CODEC_VERSION or isinstance(version, bool):
+    if isinstance(version, bool) or version not in (CODEC_VERSION, PARTS_VERSION):
         raise CodecError(
-            f"the image has the format version {version!r}; this unweave reads {CODEC_VERSION}:"
-            " a newer one may read it"
+            f"the image has the format version {version!r}; this unweave reads {CODEC_VERSION} and"
+            f" {PARTS_VERSION}: a newer one may read it"
         )
-    for name in _NAMES:
+    names = _names(version)
+    for name in names:
         if name not in values:
             raise CodecError(f"the image's user comment lacks {name!r}")
         _check(name, values[name])
-    wanted = {name: values[name] for name in _NAMES}
+    wanted = {name: values[name] for name in names}
     wanted["bounds"] = tuple(map(float, values["bounds"]))
     info = SpectrogramInfo(**wanted)
     _check_together(info)
@@ -190,7 +222,10 @@ def _check_together(info: SpectrogramInfo) -> None:
         raise CodecError("the image's user comment contradicts itself: bounds or bins cannot be")
     if info.colours and info.channels != 2:
         raise CodecError("the image's user comment says colours, which only two channels have")
-    check_values(info.channels, info.freq_bins, info.frames, CodecError)
+    if info.parts > MAX_IMAGES or info.part >= info.parts:
+        raise CodecError("the image's user comment contradicts itself: its parts cannot be")
+    first, last = info.span
+    check_values(info.channels, info.freq_bins, last - first, CodecError)
 
 
 def check_values(
@@ -201,5 +236,5 @@ def check_values(
     if values > MAX_VALUES:
         raise error(
             f"a spectrogram of {channels} x {freq_bins} x {frames} has {values} values;"
-            f" {MAX_VALUES} are taken at most: encode long audio in parts"
+            f" {MAX_VALUES} are taken at most in an image: JPEG takes long audio"
         )

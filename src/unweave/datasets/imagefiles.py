@@ -5,7 +5,7 @@ import json
 import math
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,8 @@ from torch import Tensor
 from unweave._core.windows import get_window
 from unweave.audio._partfile import PartFile
 from unweave.codec import SpectrogramCodec, SpectrogramInfo
-from unweave.codec.codec import Source
-from unweave.codec.images import ImageData
+from unweave.codec._jpeg import Pixels
+from unweave.codec.images import ImageData, ImageHeader
 from unweave.datasets.drawing import Signals
 from unweave.datasets.layouts import MIXTURE, Listing
 from unweave.datasets.pcm import Decoded, Progress
@@ -68,11 +68,12 @@ class ImageReader(SpectrogramCodec):
         super().__init__()
         self.frames, self.fill, self.memory = frames, fill, memory
         self.used = 0
-        self._kept: OrderedDict[Path, tuple[ImageData, SpectrogramInfo, int]] = OrderedDict()
+        self._heads: dict[tuple[Path, int], tuple[ImageHeader, SpectrogramInfo]] = {}
+        self._kept: OrderedDict[tuple[Path, int], Pixels] = OrderedDict()
 
     def __getstate__(self) -> dict[str, object]:
         # other processes decode for themselves
-        return {**self.__dict__, "_kept": OrderedDict(), "used": 0}
+        return {**self.__dict__, "_heads": {}, "_kept": OrderedDict(), "used": 0}
 
     def read(self, path: Path, first: int, out: Tensor) -> None:
         """Read frames.
@@ -98,22 +99,30 @@ class ImageReader(SpectrogramCodec):
         except (CodecError, AudioFileError) as error:
             raise DatasetError(f"{str(path)!r} cannot be used: {error}") from error
 
-    def _open(self, source: Source) -> tuple[ImageData, SpectrogramInfo]:
-        """Give an image of pixels that are in memory; the least recently used make room."""
+    def _open(self, source: bytes | Path, part: int = 0) -> tuple[ImageData, SpectrogramInfo]:
+        """Give an image whose pixels will be kept once they are decoded."""
         if not self.memory or not isinstance(source, Path):
-            return super()._open(source)
-        if source not in self._kept:
-            image, info = super()._open(source)
-            pixels = image.pixels(0, info.frames)
-            size = pixels.nbytes
-            if size > self.memory:
-                return image, info
-            while self.used + size > self.memory:
-                self.used -= self._kept.popitem(last=False)[1][2]
-            self.used += size
-            self._kept[source] = ImageData(image.header, lambda *_: (pixels, 0)), info, size
-        self._kept.move_to_end(source)
-        return self._kept[source][:2]
+            return super()._open(source, part)
+        key = source, part
+        if key not in self._heads:
+            image, info = super()._open(source, part)
+            self._heads[key] = image.header, info
+        header, info = self._heads[key]
+        return ImageData(header, partial(self._pixels, key)), info
+
+    def _pixels(self, key: tuple[Path, int], first: int, last: int) -> tuple[Pixels, int]:
+        """Give pixels of an image, and their first column; the least recently used make room."""
+        if key not in self._kept:
+            image, info = super()._open(*key)
+            if info.channels * info.rows * (info.span[1] - info.span[0]) > self.memory:
+                return image.pixels(first, last), first
+            pixels = image.pixels(0, info.span[1] - info.span[0])
+            while self._kept and self.used + pixels.nbytes > self.memory:
+                self.used -= self._kept.popitem(last=False)[1].nbytes
+            self.used += pixels.nbytes
+            self._kept[key] = pixels
+        self._kept.move_to_end(key)
+        return self._kept[key], 0
 
 
 def require_alike(infos: Sequence[tuple[Path, SpectrogramInfo]]) -> None:
@@ -216,7 +225,7 @@ def _levels(pair: tuple[Path, SpectrogramInfo], folder: Path) -> tuple[float, ..
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it is not there or not whole: measured anew
     try:
-        levels = measured_levels(_CODEC.decode(path), info)
+        levels = measured_levels(_by_image(path, info), info)
     except (CodecError, AudioFileError) as error:
         raise DatasetError(f"{str(path)!r} cannot be used: {error}") from error
     _keep(kept, {"version": VERSION, "source": str(path), "levels": levels})
@@ -246,30 +255,37 @@ def _keep(path: Path, head: dict[str, object]) -> None:
         ) from error
 
 
-def measured_levels(magnitude: Tensor, info: SpectrogramInfo) -> tuple[float, ...]:
+def _by_image(path: Path, info: SpectrogramInfo) -> Iterator[Tensor]:
+    for first, last in info.spans:
+        yield _CODEC.decode(path, start=first, frames=last - first)
+
+
+def measured_levels(magnitudes: Iterable[Tensor], info: SpectrogramInfo) -> tuple[float, ...]:
     """Give the root mean square of the audio of a spectrogram, second by second.
 
     By Parseval's theorem the energy of a frame is that of its spectrum; divided by the energy of
     the window it is the mean square of its samples, weighted by the window.
 
     Args:
-        magnitude: All frames.
+        magnitudes: All frames, in one piece or in several.
         info: How they were made.
 
     Returns:
         One level a second, the last one being cut short.
 
     Shape:
-        magnitude: (channels, freq, frames)
+        magnitudes: (channels, freq, frames) each
     """
     weights = torch.full((info.freq_bins, 1), 2.0)
     weights[0] = 1
     if info.n_fft % 2 == 0:
         weights[-1] = 1
-    energy = torch.empty(info.frames)
-    for first in range(0, info.frames, _AT_ONCE):
-        part = magnitude[..., first : first + _AT_ONCE]
-        energy[first : first + _AT_ONCE] = part.square().mul_(weights).sum(1).mean(0)
+    energies = [
+        part.square().mul_(weights).sum(1).mean(0)
+        for magnitude in magnitudes
+        for part in torch.split(magnitude, _AT_ONCE, -1)
+    ]
+    energy = torch.cat(energies)
     window = get_window(info.window, info.n_fft).double()
     square = energy.double().numpy() / (info.n_fft * float(window.square().sum()))
     starts = np.arange(info.frames) * info.hop_length - (info.n_fft // 2 if info.center else 0)
