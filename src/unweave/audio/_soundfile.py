@@ -24,14 +24,8 @@ _XIPH_ORDER = {
     7: [0, 2, 1, 6, 5, 3, 4],
     8: [0, 2, 1, 7, 5, 6, 3, 4],
 }
-# Where Vorbis and Opus put the channels of L R C LFE back side
-_XIPH_ORDER = {
-    3: [0, 2, 1],
-    5: [0, 2, 1, 3, 4],
-    6: [0, 2, 1, 5, 3, 4],
-    7: [0, 2, 1, 6, 5, 3, 4],
-    8: [0, 2, 1, 7, 5, 6, 3, 4],
-}
+# Of the containers that `container_of` tells, those that libsndfile reads
+_KNOWN = ("FLAC", "OGG", "RF64", "W64", "CAF", "AU", "MP3", "WAV", "AIFF")
 _PREROLL_SECONDS = 0.5
 _LONGEST_PAGE = 255 * 4096  # samples: an Ogg page holds at most 255 packets
 _SKIP_FRAMES = 1 << 16
@@ -77,12 +71,14 @@ class SoundFileDecoder:
         if source.container == "MP3" and (short := shortfall(source.path)) is not None:
             raise AudioFileError(
                 f"{source.name!r} is truncated: its header states {short[1]} bytes of audio, "
-                f"{short[0]} are there"
+                f"{short[0]} are there: copy or download it again"
             )
         # libsndfile goes by the name of what it does not know, and its decoder searches aloud.
-        named = source.path.suffix.lower() == ".mp3" and source.container is None
-        if named and not begins_somewhere(source.path):
-            raise NotForSoundFile("no two MPEG frames follow one another at its start")
+        if source.path.suffix.lower() == ".mp3" and source.container not in _KNOWN:
+            if source.container is not None:
+                raise NotForSoundFile(f"it is {source.container}, whatever its name says")
+            if not begins_somewhere(source.path):
+                raise NotForSoundFile("no two MPEG frames follow one another at its start")
         try:
             self._file = _SequentialFile(_native(source.path))
         except soundfile.LibsndfileError as error:

@@ -113,9 +113,11 @@ class AudioReader:
         """Return what comes when the decoder has no more, or raise if much is missing."""
         info, rate, slack = self.info, self.info.sample_rate, self._decoder.slack
         if slack is not None and info.frames - self.position > slack:
+            whole = self.position * 100 // rate / 100
             raise AudioFileError(
                 f"{info.path!r} is truncated or damaged: its header states "
                 f"{info.frames / rate:.2f} s, only {self.position / rate:.2f} s can be decoded"
+                + (f" (a duration of {whole:.2f} s takes these)" if whole else "")
             )
         return np.zeros((missing if info.exact else 0, info.channels), np.float32)
 

@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -83,7 +84,11 @@ def main() -> NoReturn:
     3: weights or an optional dependency are missing. 130: interrupted. A reader of stdout that
     goes away (`unweave ... | head`) ends the command with 1 and without a word.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    _open_streams()
+    for name in ("SIGTERM", "SIGHUP"):  # Windows knows no SIGHUP: the terminal was closed
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _interrupt)
     # Threads that wait by spinning slow a busy machine down tenfold; torch reads this on import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -116,6 +121,20 @@ def _usage(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "unweave"
     return f"{error.format_message().rstrip('.')} ({command} --help)"
+
+
+def _open_streams() -> None:
+    """Let closed standard streams lead nowhere.
+
+    Otherwise the next file that is opened, a stem for example, would take the place of stdout or
+    stderr, and receive what a decoder has to say.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

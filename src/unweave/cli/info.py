@@ -1,8 +1,6 @@
 """`unweave info`: what a bug report needs to say."""
 
-import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +28,8 @@ def info(
 
 
 def _facts() -> dict[str, Any]:
+    import platform
+
     import platformdirs
     import soundfile
     import torch
@@ -52,6 +52,8 @@ def _facts() -> dict[str, Any]:
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:

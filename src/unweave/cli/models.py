@@ -20,8 +20,11 @@ def models(
     if action == "info":
         _show_card(name or DEFAULT_MODEL, as_json)
         return
-    if action != "list" or name:
-        raise ParameterError(f"'{action}' must be list or info: try `unweave models info {action}`")
+    if action != "list":
+        wanted = name or (action if action in list_models() else "NAME")
+        raise ParameterError(f"{action!r} must be list or info: try `unweave models info {wanted}`")
+    if name:
+        raise ParameterError(f"list takes no name: `unweave models info {name}` shows the card")
     rows = table("model", "description", "licence", "MB", right=("MB",))
     for known in list_models():
         facts = _facts(known)

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,7 +93,26 @@ def print_json(row: dict[str, Any]) -> None:
     Args:
         row: values that JSON knows; infinite or undefined numbers become null.
     """
-    print(json.dumps(_finite(row), ensure_ascii=False), flush=True)
+    print(json_line(row, sys.stdout), flush=True)
+
+
+def json_line(row: dict[str, Any], stream: TextIO) -> str:
+    """Put an object into one line of JSON that a stream can hold.
+
+    Args:
+        row: values that JSON knows; infinite or undefined numbers become null.
+        stream: where the line goes; letters that its encoding lacks are escaped.
+
+    Returns:
+        The line, without its end.
+
+    Example:
+        >>> print(json_line({"peak": float("nan")}, sys.stderr))
+        {"peak": null}
+    """
+    # A lone surrogate, of a name that is no UTF-8, is escaped as JSON does it by the stream itself
+    utf8 = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    return json.dumps(_finite(row), ensure_ascii=not utf8)
 
 
 def _finite(value: Any) -> Any:

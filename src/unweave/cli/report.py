@@ -1,6 +1,5 @@
 """What a run over many songs says: progress on stderr, one table or JSON line a song on stdout."""
 
-import json
 import math
 import sys
 import threading
@@ -13,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unweave.cli.output import complain, console, describe, print_json, table
+from unweave.cli.output import complain, console, describe, json_line, print_json, table
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -135,7 +134,7 @@ class Reporter:
         if finished or now - self._said > 0.1:
             self._said = now
             event = {"event": "progress", "input": self._given(path), "done": done, "total": total}
-            print(json.dumps(event | facts, ensure_ascii=False), file=sys.stderr, flush=True)
+            print(json_line(event | facts, sys.stderr), file=sys.stderr, flush=True)
 
     def fail(self, given: str, error: Exception) -> None:
         """Tell of an input that cannot be done."""

@@ -20,6 +20,7 @@ from unweave.separation.network import Cancel
 from unweave.separation.separator import Separator
 from unweave.separation.songwriter import SongWriter, StemResult
 from unweave.separation.stages import resampled
+from unweave.separation.workfolder import remove_leftovers
 
 FileProgress = Callable[[Path, float, float | None], object]
 """Called with the song's path, the seconds done and the seconds in all."""
@@ -72,6 +73,7 @@ def separate_files(
     """Separate files into a folder.
 
     All stems of a song appear together, when they are complete; a song that fails leaves nothing.
+    Hidden folders that a killed process left in the output folder are removed.
 
     Args:
         inputs: the songs; a song given twice is done once.
@@ -111,6 +113,7 @@ def separate_files(
         names=[selection.name for selection in selections],
         options=options,
     )
+    remove_leftovers(Path(output))
     song = _Batch(Path(output), separator, selections, options, progress).run
     if workers == 1 or len(jobs) < 2:
         return (song(job, cancel=cancel) for job in jobs)
@@ -190,7 +193,8 @@ class _Batch:
             sample_rate=rate,
             channels=facts.channels,
             options=self.options,
-            tags=facts.tags,
+            # "software" tells what made the song's own file
+            tags={name: text for name, text in facts.tags.items() if name != "software"},
         ) as writer:
             for block in resampled(stems, facts.sample_rate, rate):
                 writer.write(block)

@@ -1,5 +1,6 @@
 """Decides which files a separation writes, before anything is separated."""
 
+import os
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Literal
 from unweave.audio.formats import resolve_format
 from unweave.errors import ParameterError
 
-FIELDS = ("track", "stem", "ext", "parent")
+FIELDS = ("track", "stem", "ext", "parent", "suffix")
 STEM_MP4 = "stem.mp4"
 
 
@@ -18,8 +19,9 @@ class OutputOptions:
     """Which stems of a song are written, and how.
 
     Args:
-        name: path of each file within the output folder; `{track}`, `{stem}`, `{ext}` and
-            `{parent}` (the folder that the song lies in) are filled in.
+        name: path of each file within the output folder; `{track}`, `{stem}`, `{ext}`, `{parent}`
+            (the folder that the song lies in) and `{suffix}` (of the song's file, such as mp3) are
+            filled in.
         format: a format that `unweave.audio.AudioWriter` knows.
         subtype: coding of the samples; None is the format's default.
         stems: write only these.
@@ -210,26 +212,37 @@ def plan_jobs(
         >>> job.targets["bass"].as_posix()
         'out/x/bass.wav'
     """
-    unique = {_identity(track.path): track for track in reversed(list(tracks))}
+    places: dict[Path, str] = {}
+    unique = {_identity(track.path, places): track for track in reversed(list(tracks))}
     taken: dict[str, Track] = {}
     jobs = []
     for track in reversed(unique.values()):
         targets = _targets(track, output, names, options)
-        keys = [_identity(path) for path in targets.values()]
+        keys = [_identity(path, places) for path in targets.values()]
         refusal = None
         for key in keys:
             if key in unique:
                 refusal = f"{unique[key].path} would be overwritten: give another output folder"
             elif key in taken:
-                refusal = (
-                    f"its stems would go to the same files as those of {taken[key].path}: rename"
-                    " one of the songs, or tell their folders apart by the name"
-                    " {parent}/{track}/{stem}.{ext}"
-                )
+                refusal = _collision(track, taken[key])
         if refusal is None:
             taken.update(dict.fromkeys(keys, track))
         jobs.append(Job(track, targets, refusal))
     return jobs
+
+
+def _collision(track: Track, other: Track) -> str:
+    """Say that two songs become the same files, and which names would tell them apart."""
+    if _folder(track) != _folder(other):
+        remedy = "tell them apart by the name {parent}/{track}/{stem}.{ext}"
+    elif track.path.suffix != other.path.suffix:
+        remedy = "tell them apart by the name {track}.{suffix}/{stem}.{ext}"
+    else:
+        remedy = "give the folder that holds both, whose layout is kept"
+    return (
+        f"its stems would go to the same files as those of {other.path}: rename one of the songs,"
+        f" or {remedy}"
+    )
 
 
 def _targets(
@@ -238,13 +251,26 @@ def _targets(
     if options.stem_mp4:
         return {STEM_MP4: output / f"{track.name}.{STEM_MP4}"}
     ext = resolve_format(Path(), options.format).name
-    parent = track.path.absolute().parent.name
-    return {
-        stem: output / options.name.format(track=track.name, stem=stem, ext=ext, parent=parent)
-        for stem in names
+    words = {
+        "track": track.name,
+        "ext": ext,
+        "parent": _folder(track),
+        "suffix": track.path.suffix.removeprefix(".") or "none",
     }
+    return {stem: output / options.name.format(stem=stem, **words) for stem in names}
 
 
-def _identity(path: Path) -> str:
-    """Make equal what may be the same file, also where file systems ignore case."""
-    return str(path.resolve()).casefold()
+def _folder(track: Track) -> str:
+    return track.path.absolute().parent.name
+
+
+def _identity(path: Path, places: dict[Path, str]) -> str:
+    """Make equal what may be the same file, also where file systems ignore case.
+
+    The folders are looked up once: catalogues hold a hundred thousand files.
+    """
+    folder = path.parent
+    if folder not in places:
+        places[folder] = os.path.realpath(folder)
+    joined = os.path.join(places[folder], path.name)  # noqa: PTH118 (many times as fast)
+    return (os.path.realpath(joined) if os.path.islink(joined) else joined).casefold()  # noqa: PTH114

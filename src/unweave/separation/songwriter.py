@@ -25,6 +25,7 @@ from unweave.audio.formats import check_limits, resolve_format
 from unweave.errors import AudioFileError, Cancelled
 from unweave.separation.layout import STEM_MP4, OutputOptions
 from unweave.separation.network import Cancel
+from unweave.separation.workfolder import work_folder
 
 # Where all stems are scaled down because one would clip, its peak comes to lie here. Lossy codecs
 # overshoot by some tenths of a decibel.
@@ -99,8 +100,7 @@ class SongWriter:
         self._stack = ExitStack()
         with _named(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            temporary = tempfile.TemporaryDirectory(dir=folder, prefix=".unweave-")
-        self._parts = Path(self._stack.enter_context(temporary))
+            self._parts = self._stack.enter_context(work_folder(folder))
         clips = self._subtype not in ("FLOAT", "DOUBLE")
         try:
             self._spool = self._stack.enter_context(_Spool(folder, len(names))) if clips else None
