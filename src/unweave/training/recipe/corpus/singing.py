@@ -69,7 +69,7 @@ def draw_singer(rng: random.Random, *, seconds: float = 30.0) -> Singer:
     middle, of_woman, of_man = REGISTERS[rng.choices(list(REGISTERS), (1, 4, 4, 1))[0]]
     size = rng.uniform(*(of_woman if woman else of_man))
     audio = speak(kind, name, rng, seconds=seconds)
-    if rng.random() < 0.6:
+    if rng.random() < 0.75:
         audio = reshape(audio, RATE, np.random.default_rng(rng.getrandbits(32)))
     return Singer(
         speech=analyse(widen(audio, RATE * size, RATE)),
@@ -77,7 +77,7 @@ def draw_singer(rng: random.Random, *, seconds: float = 30.0) -> Singer:
         vibrato=(rng.choice((0.0, rng.uniform(0.05, 0.6))), rng.uniform(4.5, 6.8)),
         glide=rng.uniform(0.02, 0.12),
         breath=rng.choice((0.0, rng.uniform(0.01, 0.15))),
-        bright=rng.uniform(0.4, 0.85),
+        bright=rng.uniform(0.45, 0.95),
         rough=rng.choice((0.0, 0.0, rng.uniform(0.03, 0.3))),
     )
 

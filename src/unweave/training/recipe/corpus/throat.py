@@ -30,7 +30,8 @@ def reshape(audio: np.ndarray, rate: int, random: np.random.Generator) -> np.nda
     moved[[0, -1]] = knots[[0, -1]]
     origin = np.interp(frequencies, knots, np.minimum(moved, rate / 2))
     octaves = np.log2(np.maximum(frequencies, 200) / 1000)
-    colour = np.log(10) / 20 * random.normal(0, 1.5) * octaves
+    # Who sings is louder than who speaks: the upper partials are stronger.
+    colour = np.log(10) / 20 * random.normal(1.5, 2.0) * octaves
     ring = random.choice([0.0, random.uniform(3, 9)]) * np.log(10) / 20
     bump = (frequencies - random.uniform(2400, 3400)) / random.uniform(250, 500)
     colour += ring * np.exp(-0.5 * bump**2)
