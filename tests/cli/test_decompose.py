@@ -15,6 +15,7 @@ from unweave.decomposition import match_components
 
 RATE = 8000
 SMALL = ("--n-fft", "256", "--hop", "64")
+cuda = torch.cuda.is_available()
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_the_song_beside_its_stems_is_no_reference_and_left_over_components_are_
         "tone1",
         "tone2",
     ]
-    assert [row[0::2] for row in table if row[:1] == ["-"]] == [["-", "-"]]
+    assert [row[0::2] for row in table if row[:1] == ["-"]] == [["-", "-", "-"]]
     assert "mean SI-SDR of 3 references" in told.out
     assert len(list(Path("components").glob("*.wav"))) == 4
 
@@ -213,6 +214,8 @@ def test_a_song_is_not_overwritten_by_its_components(run, song):
         (["song.wav", "--format", "tape"], "tape", 2),
         (["song.wav", "-o", "song.wav"], "is a file: give a folder", 2),
         (["song.wav", "--start", "9"], "behind the end", 2),
+        (["song.wav", "--device", "mps"], "no double precision", 2),
+        (["song.wav", "--device", "cuda:77"], "is not available: use auto", 2),
     ],
 )
 def test_what_cannot_be_done(run, song, words, text, code):
@@ -237,3 +240,53 @@ def test_without_matplotlib_only_pictures_are_missing(run, song, monkeypatch):
     assert not Path("components").exists()
     run("decompose", song, *SMALL, "--no-picture")
     assert Path("components/factors.npz").exists()
+
+
+def test_matches_stand_beside_what_the_song_itself_is_worth(run, song):
+    words = ("-k", "4", *SMALL, "--references", "true", "--no-picture")
+    told = run("decompose", song, *words, "-o", "out")
+    true, whole = read("true", "tone*.wav"), audio.read(song)[0]
+    expected = match_components(true, whole[None]).table[:, 0]
+    with Path("out/matches.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = [float(row["song_si_sdr"]) for row in rows if row["reference"]]
+    assert found == pytest.approx(expected.tolist(), abs=1e-3)
+    assert f"of the song in their place: {float(expected.mean()):.2f} dB" in told.out
+    assert "components that belong to no reference: 1" in told.out
+
+
+def test_a_silent_reference_has_no_numbers(run, song):
+    audio.write("true/quiet.wav", 0 * audio.read(song)[0], RATE)
+    words = ("-k", "4", *SMALL, "--references", "true", "--no-picture", "--json")
+    told = json.loads(run("decompose", song, *words).out, parse_constant=pytest.fail)
+    [silent] = [row for row in told["matches"] if row["reference"] == "quiet"]
+    assert [silent[key] for key in ("component", "si_sdr", "snr", "song_si_sdr")] == [None] * 4
+
+
+def test_a_device_that_is_there(run, song):
+    words = ("-k", "3", *SMALL, "--no-picture", "--json")
+    for name in ("cpu", "auto"):
+        told = json.loads(run("decompose", song, *words, "--device", name, "-o", name).out)
+        assert told["device"] == ("cuda:0" if cuda and name == "auto" else "cpu")
+    torch.testing.assert_close(read("cpu"), read("auto"), rtol=0, atol=1e-3 if cuda else 0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not cuda, reason="no CUDA device")
+@pytest.mark.parametrize("method", ["nmf", "snpa", "greedy", "hpss", "repet", "repet-sim"])
+def test_a_gpu_takes_songs_apart(run, song, method):
+    factors = ("-k", "3", "--references", "true") if method in ("nmf", "snpa", "greedy") else ()
+    words = ("--method", method, *factors, *SMALL)
+    for device in ("cpu", "cuda"):
+        run("decompose", song, *words, "--device", device, "-o", device)
+    torch.testing.assert_close(read("cuda", "*.wav"), read("cpu", "*.wav"), rtol=0, atol=1e-2)
+
+
+def test_memory_of_a_gpu_that_is_too_small_is_explained(run, song, monkeypatch):
+    def full(*_args, **_options):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("unweave.decomposition.song.mean_magnitudes", full)
+    told = only_line(run("decompose", song, *SMALL, "--device", "cpu", code=2))
+    assert "has too little memory" in told
+    assert "--duration" in told

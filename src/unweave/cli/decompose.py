@@ -64,43 +64,43 @@ def decompose(
     ] = Method.NMF,
     components: Annotated[
         int | None,
-        typer.Option("--components", "-k", help="How many. [default: 7]", rich_help_panel=HOW),
+        typer.Option("--components", "-k", help="How many (default 7).", rich_help_panel=HOW),
     ] = None,
     beta: Annotated[
         str | None,
         typer.Option(
-            help="What NMF minimises: frobenius, kl, is, or a number. [default: frobenius]",
+            help="What NMF minimises: frobenius, kl, is, or a number (default frobenius).",
             rich_help_panel=HOW,
         ),
     ] = None,
     init: Annotated[
         Init | None,
-        typer.Option(help="Where NMF starts. [default: nndsvda]", rich_help_panel=HOW),
+        typer.Option(help="Where NMF starts (default nndsvda).", rich_help_panel=HOW),
     ] = None,
     starts: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Tries of NMF, the best of which is kept; further ones are random. [default: 1]",
+            help="Tries of NMF, the best of which is kept; further ones are random (default 1).",
             rich_help_panel=HOW,
         ),
     ] = None,
     n_iter: Annotated[
         int | None,
-        typer.Option(min=1, help="The most iterations of NMF. [default: 200]", rich_help_panel=HOW),
+        typer.Option(min=1, help="The most iterations of NMF (default 200).", rich_help_panel=HOW),
     ] = None,
     mode: Annotated[
         Mode | None,
         typer.Option(
             help="mask: shares of the song, which sum to it; raw: the factors themselves."
-            " [default: mask]",
+            " (default mask).",
             rich_help_panel=HOW,
         ),
     ] = None,
     power: Annotated[
         float | None,
         typer.Option(
-            help="Exponent of magnitudes whose shares are the masks. [default: 1]",
+            help="Exponent of magnitudes whose shares are the masks (default 1).",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -112,14 +112,14 @@ def decompose(
     ] = None,
     cluster_by: Annotated[
         Likeness | None,
-        typer.Option(help="By what. [default: timbre]", rich_help_panel=HOW),
+        typer.Option(help="By what (default timbre).", rich_help_panel=HOW),
     ] = None,
     margin: Annotated[
         float | None,
         typer.Option(
             min=1,
             help="How clearly parts of hpss and repet must be such; the rest is residual."
-            " [default: 1]",
+            " (default 1).",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -127,7 +127,7 @@ def decompose(
         int | None,
         typer.Option(
             min=16,
-            help="Samples of a frame. [default: 4096; hpss, repet: 2048]",
+            help="Samples of a frame (default 4096; hpss, repet: 2048).",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -137,7 +137,7 @@ def decompose(
             "--hop-length",
             "--hop",
             min=1,
-            help="Samples from frame to frame. [default: a quarter of a frame]",
+            help="Samples from frame to frame (default a quarter of a frame).",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -151,7 +151,7 @@ def decompose(
     device: Annotated[
         str,
         typer.Option(
-            help="auto, cpu, cuda, cuda:1. [default: auto, a GPU if there is one]",
+            help="auto, cpu, cuda, cuda:1 (default auto, a GPU if there is one).",
             envvar="UNWEAVE_DEVICE",
             show_default=False,
             rich_help_panel=HOW,

@@ -73,7 +73,7 @@ def run(plan: Plan, reporter: Reporter) -> int:
         names = parts.names if plan.complete else [*parts.names, RESIDUAL]
         with _writer(plan, names, mixture, rate) as writer:
             written = _stream(plan, parts, mixture, writer, reporter)
-            matches = _matched(parts.names, written, references)
+            matches = _matched(parts.names, written, references, mixture)
             _write_others(plan, parts, matches)
             if plan.picture:
                 _draw(plan, parts, (mixture, rate), written)
@@ -243,7 +243,7 @@ def _stream(
 
 
 def _matched(
-    names: list[str], written: Written, references: "dict[str, Tensor]"
+    names: list[str], written: Written, references: "dict[str, Tensor]", mixture: "Tensor"
 ) -> list[dict[str, Any]]:
     """Say which sound is which reference; what belongs to none comes last."""
     import torch
@@ -256,18 +256,25 @@ def _matched(
     true = torch.stack(list(references.values()))
     match = match_components(true, estimates)
     snr = match_components(true, estimates, metric="snr").table
+    song = match_components(true, mixture[None]).table[:, 0]
     rows: list[dict[str, Any]] = []
     for row, name in enumerate(references):
         found = int(match.indices[row])
-        if found < 0:
-            rows.append({"reference": name, "component": None, "si_sdr": None, "snr": None})
-            continue
-        scores = {"si_sdr": float(match.scores[row]), "snr": float(snr[row, found])}
-        rows.append({"reference": name, "component": names[found]} | scores)
+        scores: dict[str, Any] = {"component": None, "si_sdr": None, "snr": None}
+        if found >= 0:
+            scores = {"component": names[found], "si_sdr": _decibels(match.scores[row])}
+            scores["snr"] = _decibels(snr[row, found])
+        rows.append({"reference": name} | scores | {"song_si_sdr": _decibels(song[row])})
     for name, free in zip(names, match.unmatched.tolist(), strict=True):
         if free:
-            rows.append({"reference": None, "component": name, "si_sdr": None, "snr": None})
+            nothing = dict.fromkeys(("si_sdr", "snr", "song_si_sdr"))
+            rows.append({"reference": None, "component": name} | nothing)
     return rows
+
+
+def _decibels(value: "Tensor") -> float | None:
+    """Give a ratio, or None for that of silence, for which neither JSON nor CSV has a number."""
+    return float(value) if value.isfinite() else None
 
 
 def _write_others(plan: Plan, parts: Parts, matches: list[dict[str, Any]]) -> None:
@@ -327,17 +334,30 @@ def _tell(
         return
     out = console()
     if matches:
-        made = table("reference", "component", "SI-SDR", "SNR", right=("SI-SDR", "SNR"))
-        for row in matches:
-            cells = (f"{row[m]:.2f}" if row[m] is not None else "-" for m in ("si_sdr", "snr"))
-            made.add_row(row["reference"] or "-", row["component"] or "-", *cells)
-        out.print(made)
-        scores = [row["si_sdr"] for row in matches if row["si_sdr"] is not None]
-        if scores:
-            out.print(
-                f"mean SI-SDR of {len(scores)} references: {sum(scores) / len(scores):.2f} dB"
-            )
+        _tell_matches(matches)
     if "relative_error" in facts:
         steps = f" after {facts['iterations']} iterations" if "iterations" in facts else ""
         out.print(f"the factors leave {facts['relative_error']:.1%} of the magnitudes{steps}")
     out.print(f"what the sounds leave of the song: {facts['residual_db']:.0f} dB")
+
+
+def _tell_matches(matches: list[dict[str, Any]]) -> None:
+    """Print which component is which, beside what the song itself would be worth."""
+    out, columns = console(), {"SI-SDR": "si_sdr", "SNR": "snr", "song's SI-SDR": "song_si_sdr"}
+    made = table("reference", "component", *columns, right=tuple(columns))
+    for row in matches:
+        cells = (f"{row[m]:.2f}" if row[m] is not None else "-" for m in columns.values())
+        made.add_row(row["reference"] or "-", row["component"] or "-", *cells)
+    out.print(made)
+    found = [row for row in matches if row["si_sdr"] is not None]
+    if found:
+        mean, song = (
+            sum(row[what] for row in found) / len(found) for what in ("si_sdr", "song_si_sdr")
+        )
+        out.print(
+            f"mean SI-SDR of {len(found)} references: {mean:.2f} dB; of the song in their place:"
+            f" {song:.2f} dB"
+        )
+    free = sum(row["reference"] is None for row in matches)
+    if free:
+        out.print(f"components that belong to no reference: {free} (see --clusters)")
