@@ -136,6 +136,34 @@ def test_softmask(norbert, case):
     same(ours.softmask(mono, x), norbert.softmask(mono, x), x)
 
 
+def test_mixtures_may_be_magnitudes(norbert, case):
+    v, x = case[0], np.abs(case[1])
+    for alpha in (1, 2):
+        same(
+            ours.residual_model(v, x, alpha)[..., -1],
+            norbert.residual_model(v, x, alpha)[..., -1],
+            x**alpha,
+        )
+    masked = ours.softmask(v, x)
+    assert masked.dtype == float
+    same(masked, norbert.softmask(v, x), x)
+    psd, covariance = local_gaussian_model(norbert, x, 1e-3)
+    for mine, theirs in zip(ours.get_local_gaussian_model(x, 1e-3), (psd, covariance), strict=True):
+        assert mine.dtype == theirs.dtype
+        same(mine, theirs)
+    filters = np.zeros((*x.shape, x.shape[-1])) + 0.5
+    same(ours.apply_filter(x, filters), norbert.apply_filter(x, filters), x)
+    y = norbert.softmask(v, x) + 0j
+    expected = norbert.expectation_maximization(y.copy(), x + 0j, eps=1e-6)[0]
+    same(ours.expectation_maximization(y.real, x, eps=1e-6)[0], expected, x)
+
+
+def test_masks_take_any_axes(norbert, case):
+    v, x = case
+    for a, b in ((v[:, :, 0], x[:, :, 0]), (v[:, 0, 0], x[:, 0, 0]), (v[None], x[None])):
+        same(ours.softmask(a, b), norbert.softmask(a, b), b)
+
+
 def test_the_pieces_of_the_filter(norbert, case):
     v, x = case
     y = norbert.softmask(v, x)

@@ -194,9 +194,11 @@ def test_numpy_in_numpy_out_in_the_precision_of_the_mixture():
 
 def test_models_may_be_whole_numbers():
     _, x = problem()
-    for dtype in (torch.int64, torch.uint8, torch.bool):
+    for dtype in (torch.int64, torch.uint8, torch.uint16, torch.uint64, torch.bool):
         v = (torch.rand(3, 2, 9, 30) < 0.5).to(dtype)
-        assert difference(wiener(v, x), wiener(v.float(), x), x) < 1e-6
+        for backend in ("torch", "compiled"):
+            y = wiener(v, x, backend=backend)
+            assert difference(y, wiener(v.float(), x), x) < 1e-6
 
 
 @pytest.mark.parametrize("shape", [(3, 2, 9, 0), (0, 2, 9, 30), (3, 2, 0, 30), (0, 2, 9, 0)])
@@ -273,6 +275,32 @@ def test_gradients_are_finite_in_silence(channels):
         wiener(v, x, n_iter=2, use_softmask=use_softmask).abs().sum().backward()
         assert v.grad.isfinite().all()
         assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("use_softmask", [True, False])
+@pytest.mark.parametrize("n_iter", [0, 1])
+def test_gradients_are_finite_where_models_are_all_but_zero(n_iter, use_softmask):
+    v, x = problem()
+    masks = torch.full_like(v, 1e-42).requires_grad_()
+    y = WienerFilter(n_iter=n_iter, use_softmask=use_softmask)(masks * x.abs(), x)
+    (y.real.sum() + y.imag.sum()).backward()
+    assert masks.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("backend", ["torch", "compiled"])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("n_iter", [0, 1, 2])
+def test_models_may_be_so_small_that_their_inverses_overflow(n_iter, channels, backend):
+    v, x = problem(channels=channels)
+    v = (1e-18 * v).square()  # powers of a faint signal, down to the least float32
+    assert 0 < v[v > 0].min() < 1e-42
+    y = wiener(v, x, n_iter=n_iter, backend=backend)
+    assert difference(y, reference(v, x, n_iter=n_iter), x) < 1e-6
+
+
+def test_shapes_can_be_found_without_values():
+    v, x = problem()
+    assert wiener(v.to("meta"), x.to("meta")).shape == v.shape
 
 
 def test_the_module_can_be_compiled_exported_copied_and_kept():

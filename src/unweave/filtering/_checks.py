@@ -7,9 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from unweave._core.forms import is_transformed
 from unweave.errors import ParameterError
 
 _COMPLEX = (torch.complex64, torch.complex128)
+_UNSIGNED = (torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64)
 
 
 def check_mixture(x: Tensor, name: str = "x") -> None:
@@ -82,6 +84,17 @@ def _check_axes(v: Tensor, x: Tensor, name: str, axes: str, channels: tuple[int,
             f"{name} of shape {tuple(v.shape)} does not fit a mixture of shape {tuple(x.shape)}:"
             f" with a mixture (..., channels, freq, frames) it must be {axes}"
         )
+
+
+def may_be_negative(v: Tensor) -> bool:
+    """Tell whether values have to be looked at, and can be: traced ones and those of "meta" cannot.
+
+    Args:
+        v: Real models.
+    """
+    if torch.compiler.is_compiling() or is_transformed() or v.device.type == "meta":
+        return False
+    return v.dtype not in _UNSIGNED and v.numel() > 0
 
 
 def as_items(x: Tensor, axes: int) -> Tensor:

@@ -33,7 +33,10 @@ _FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 LANES = 384
 L = np.uint64(LANES)
 ZERO, ONE, TWO, THREE, FOUR = (np.uint64(n) for n in range(5))
-TINY = 1e-37  # divisors below it are taken for it, so that float32 quotients stay finite
+TINY = 1e-37  # divisors below it are taken for it, so that float32 quotients stay finite;
+LEAST = 1e-100  # the same of float64, where squares of quotients must be finite
+# Models whose sum is below the one are multiplied by the other first: 1 / 1e-40 is no float32.
+QUIET, LIFT = 2.0**-60, 2.0**75
 
 
 def kernel(function: Kernel) -> Kernel:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unweave._core.forms import is_transformed
 from unweave.errors import ParameterError
-from unweave.filtering._checks import check_range
+from unweave.filtering._checks import check_range, may_be_negative
 
 SLOPE = 15.0
 """The slope of the curve where nothing else is asked for, that of norbert's."""
@@ -62,7 +61,7 @@ def check_values(v: Tensor, name: str = "v") -> None:
     Raises:
         ParameterError: One is negative or no number.
     """
-    if torch.compiler.is_compiling() or is_transformed() or not v.numel() or v.dtype == torch.bool:
+    if not may_be_negative(v):
         return
     least = v.detach().amin().item()  # a NaN anywhere makes this NaN
     if least >= 0:

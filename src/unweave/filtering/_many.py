@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from unweave.filtering._lanes import (
+    LEAST,
     ONE,
-    TINY,
     TWO,
     ZERO,
     Array,
@@ -196,7 +196,7 @@ def _mask(
                 for i in range(count):
                     rows[total + i] += v[(j * models + c) * L + i]
         for i in range(count):
-            rows[total + i] = 1.0 / max(rows[total + i], TINY)
+            rows[total + i] = 1.0 / max(rows[total + i], LEAST)
         for j in range(sources):
             row = (j * models + c) * L
             for i in range(count):

@@ -12,7 +12,10 @@ import numpy as np
 
 from unweave.filtering._lanes import (
     FOUR,
+    LEAST,
+    LIFT,
     ONE,
+    QUIET,
     THREE,
     TINY,
     TWO,
@@ -83,8 +86,8 @@ def _add_model(
         for j in range(sources):
             s0 += v[j * step + i]
             s1 += v[j * step + other + i]
-        m0 = 1.0 / max(s0, TINY) if soft else 1.0
-        m1 = 1.0 / max(s1, TINY) if soft else 1.0
+        m0 = (1.0 / s0 if s0 > LEAST else 0.0) if soft else 1.0
+        m1 = (1.0 / s1 if s1 > LEAST else 0.0) if soft else 1.0
         x0r, x0i = np.float64(x[first + TWO * i]), np.float64(x[first + TWO * i + ONE])
         x1r, x1i = np.float64(x[second + TWO * i]), np.float64(x[second + TWO * i + ONE])
         e0 = (x0r * x0r + x0i * x0i) * m0 * m0
@@ -175,21 +178,24 @@ def _weigh(
     x, first, second = mixture
     sources, step = np.uint64(len(v_at[0])), np.uint64(len(v_at[1])) * L
     other = step - L
-    one, half, tiny = psd.dtype.type(1), psd.dtype.type(0.5), psd.dtype.type(TINY)
-    eps = psd.dtype.type(start[0])
+    one, half, eps = psd.dtype.type(1), psd.dtype.type(0.5), psd.dtype.type(start[0])
+    quiet, lift = v.dtype.type(QUIET), v.dtype.type(LIFT)
+    least = v.dtype.type(TINY if v.itemsize == 4 else LEAST)
     for i in range(count):
         s0, s1 = eps, eps
         for j in range(sources):
             s0 += v[j * step + i]
             s1 += v[j * step + other + i]
-        m0 = one / max(s0, tiny) if len(start) == 1 else one
-        m1 = one / max(s1, tiny) if len(start) == 1 else one
+        l0 = lift if s0 < quiet and len(start) == 1 else one
+        l1 = lift if s1 < quiet and len(start) == 1 else one
+        m0 = one / max(s0 * l0, least) if len(start) == 1 else one
+        m1 = one / max(s1 * l1, least) if len(start) == 1 else one
         x0r, x0i = x[first + TWO * i], x[first + TWO * i + ONE]
         x1r, x1i = x[second + TWO * i], x[second + TWO * i + ONE]
         e0 = (x0r * x0r + x0i * x0i) * half if len(start) == 1 else half
         e1 = (x1r * x1r + x1i * x1i) * half if len(start) == 1 else half
         for j in range(sources):
-            g0, g1 = v[j * step + i] * m0, v[j * step + other + i] * m1
+            g0, g1 = v[j * step + i] * l0 * m0, v[j * step + other + i] * l1 * m1
             psd[j * L + i] = g0 * g0 * e0 + g1 * g1 * e1
 
 

@@ -13,12 +13,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from unweave._core.forms import is_traced, is_transformed
+from unweave._core.forms import is_traced
 from unweave.errors import ParameterError
+from unweave.filtering._checks import may_be_negative
 from unweave.filtering._regular import Start
 
 _BLOCK = {"cpu": 2**18}  # values of all sources and channels that are worked on at once; elsewhere:
 _LARGE_BLOCK = 2**25
+_STEEP = 2.0**26  # times the least normal number: sums of models that shares have no gradient below
 
 
 def check_model(v: Tensor) -> None:
@@ -30,9 +32,7 @@ def check_model(v: Tensor) -> None:
     Raises:
         ParameterError: One is negative.
     """
-    if torch.compiler.is_compiling() or is_transformed():
-        return
-    if v.dtype != torch.bool and bool((v < 0).any()):
+    if may_be_negative(v) and bool((v < 0).any()):
         raise ParameterError(
             "v has negative values: models are magnitudes or powers; use v.clamp(min=0) or v.abs()"
         )
@@ -56,6 +56,9 @@ def _initial(v: Tensor, x: Tensor, start: Start) -> Tensor:
 
 def _shares(v: Tensor, eps: float) -> Tensor:
     total = v.sum(1, keepdim=True) + eps
+    if v.requires_grad:  # shares of nearly nothing are right, but their slopes exceed the range
+        steep = total < _STEEP * torch.finfo(v.dtype).tiny
+        v, total = torch.where(steep, v.detach(), v), torch.where(steep, total.detach(), total)
     return v / torch.where(total == 0, 1, total)
 
 

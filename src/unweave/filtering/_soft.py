@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from unweave.filtering._lanes import (
+    LEAST,
+    LIFT,
     ONE,
+    QUIET,
     TINY,
     TWO,
     ZERO,
@@ -34,7 +37,7 @@ def initial(
     models = np.uint64(len(v_at[1]))
     model = np.zeros(sources * models * L, v.dtype)
     mixture = np.zeros(TWO * channels * L, x.dtype)
-    scale = np.zeros(models * L, x.dtype)
+    scale = np.zeros(models * L, v.dtype)
     wrong = 0.0
     for row in range(first, last):
         for lane in range(ZERO, lanes, L):
@@ -57,13 +60,34 @@ def initial(
 
 @kernel
 def _scales(v: Array, v_at: Places, start: Places, count: Index, scale: Array) -> None:
+    """Give what models are multiplied by."""
     sources, models = np.uint64(len(v_at[0])), np.uint64(len(v_at[1]))
+    soft = len(start) == 1
     for c in range(models):
+        quiet = 0.0
         for i in range(count):
             total = start[0]
             for j in range(sources):
                 total += v[(j * models + c) * L + i]
-            scale[c * L + i] = 1.0 / max(total, TINY) if len(start) == 1 else 1.0
+            quiet += 1.0 if total < QUIET else 0.0
+            scale[c * L + i] = 1.0 / max(total, TINY) if soft else 1.0
+        if soft and quiet > 0.0:
+            _lift(v, start[0], (sources, models, c), count, scale)
+
+
+@kernel
+def _lift(v: Array, eps: float, shape: Places, count: Index, scale: Array) -> None:
+    """Make models larger whose sum is very small, and what they are multiplied by smaller."""
+    sources, models, c = shape
+    least = TINY if v.itemsize == 4 else LEAST
+    for i in range(count):
+        total = eps
+        for j in range(sources):
+            total += v[(j * models + c) * L + i]
+        lift = LIFT if total < QUIET else 1.0
+        for j in range(sources):
+            v[(j * models + c) * L + i] *= lift
+        scale[c * L + i] = 1.0 / max(total * lift, least)
 
 
 @kernel

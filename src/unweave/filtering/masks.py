@@ -179,7 +179,8 @@ def check_alpha(alpha: float) -> None:
 
 def _loudest(v: Tensor) -> Tensor:
     """Tell where each source is the loudest, the first of equals; nowhere where all are zero."""
-    v = v.byte() if v.dtype == torch.bool else v
+    if v.dtype in (torch.bool, torch.uint16, torch.uint32, torch.uint64):
+        v = v.double()  # torch orders none of them
     top = v.amax(-4)
     free, masks = top != 0, []
     for source in v.unbind(-4):

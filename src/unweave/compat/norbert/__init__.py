@@ -26,6 +26,7 @@ norbert's in double precision. What is different is meant to be:
 - The covariances of `get_local_gaussian_model` have the axes that norbert documents; norbert's own
   have one more, of length 1, before them.
 - `verbose` shows its bar on standard error, not standard output.
+- Whole numbers are smoothed in single precision; norbert rounds the result down to whole numbers.
 - Negative models and shapes that do not fit are errors that say so; no frames give no frames.
 """
 

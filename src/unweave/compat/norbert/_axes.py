@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from unweave.errors import ParameterError
@@ -38,6 +39,18 @@ def channels_first(x: Tensor, name: str) -> Tensor:
     """
     check_axes(x, name, "nb_frames, nb_bins, nb_channels")
     return x.permute(2, 1, 0)
+
+
+def as_complex(x: Tensor) -> Tensor:
+    """Give a mixture the imaginary part that ours need: norbert's functions take magnitudes, too.
+
+    Args:
+        x: What the caller gave, of any dtype.
+    """
+    if x.is_complex():
+        return x
+    double = x.dtype == torch.float64 or not x.dtype.is_floating_point
+    return x.to(torch.complex128 if double else torch.complex64)
 
 
 def check_axes(x: Tensor, name: str, axes: str) -> None:

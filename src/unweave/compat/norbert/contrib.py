@@ -6,7 +6,7 @@ from torch import Tensor
 
 from unweave import filtering
 from unweave._core.arrays import array_function, two_array_function
-from unweave.compat.norbert._axes import channels_first, sources_first, sources_last
+from unweave.compat.norbert._axes import as_complex, channels_first, sources_first, sources_last
 from unweave.errors import ParameterError
 
 
@@ -16,7 +16,7 @@ def residual_model(v: Tensor, x: Tensor, alpha: float = 1, autoscale: bool = Fal
 
     Args:
         v: Spectrograms of the sources, of every channel or of all together.
-        x: Complex spectrogram of the mixture.
+        x: Spectrogram of the mixture, complex or magnitudes.
         alpha: The models' exponent: 1 of magnitudes, 2 of powers.
         autoscale: Whether to scale the models so that they fit the mixture. norbert 0.2.1, which
             has no such argument, always scales.
@@ -37,7 +37,7 @@ def residual_model(v: Tensor, x: Tensor, alpha: float = 1, autoscale: bool = Fal
         >>> residual_model(np.array([[[[3.0]]]]), np.full((1, 1, 1), 5j))
         array([[[[3., 2.]]]])
     """
-    models, mixture = sources_first(v, "v"), channels_first(x, "x")
+    models, mixture = sources_first(v, "v"), channels_first(as_complex(x), "x")
     appended = filtering.residual_model(
         models, mixture, alpha=float(alpha), autoscale=bool(autoscale)
     )

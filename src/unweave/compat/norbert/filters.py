@@ -8,7 +8,13 @@ from torch import Tensor
 
 from unweave import filtering
 from unweave._core.arrays import array_function, two_array_function
-from unweave.compat.norbert._axes import channels_first, check_axes, sources_first, sources_last
+from unweave.compat.norbert._axes import (
+    as_complex,
+    channels_first,
+    check_axes,
+    sources_first,
+    sources_last,
+)
 
 
 @two_array_function
@@ -63,7 +69,7 @@ def expectation_maximization(
     """Refine estimates of sources by the EM algorithm for the local Gaussian model.
 
     Args:
-        y: Initial complex estimates of the sources.
+        y: Initial estimates of the sources, complex or real.
         x: Complex spectrogram of the mixture.
         iterations: How often the model is estimated and the mixture filtered.
         verbose: Whether to show a progress bar on standard error.
@@ -88,8 +94,8 @@ def expectation_maximization(
         [(10, 65, 2, 4), (10, 65, 4), (65, 2, 2, 4)]
     """
     refined, densities, covariances = filtering.expectation_maximization(
-        sources_first(y, "y"),
-        channels_first(x, "x"),
+        sources_first(as_complex(y), "y"),
+        channels_first(as_complex(x), "x"),
         n_iter=int(operator.index(iterations)),
         verbose=bool(verbose),
         eps=_number(eps),
@@ -103,30 +109,37 @@ def softmask(v: Tensor, x: Tensor, logit: float | None = None, eps: float | None
 
     Args:
         v: Spectrograms of the sources, of every channel or of all together.
-        x: Complex spectrogram of the mixture.
+        x: Spectrogram of the mixture, complex or magnitudes.
         logit: Threshold between 0 and 1 that masks are pushed away from; None leaves them.
         eps: Added to the sum of the spectrograms; None for nothing.
 
     Returns:
-        Complex spectrograms of the sources.
+        Spectrograms of the sources, complex if the mixture is.
 
     Raises:
         ParameterError: Shapes or dtypes do not fit, or a model is negative.
 
     Shape:
-        v: (nb_frames, nb_bins, {1, nb_channels}, nb_sources)
-        x: (nb_frames, nb_bins, nb_channels)
-        returns: (nb_frames, nb_bins, nb_channels, nb_sources)
+        v: (nb_frames, nb_bins, {1, nb_channels}, nb_sources), or (..., nb_sources)
+        x: (nb_frames, nb_bins, nb_channels), or (...)
+        returns: (nb_frames, nb_bins, nb_channels, nb_sources), or (..., nb_sources)
 
     Example:
         >>> import numpy as np
         >>> softmask(np.array([[[[3.0, 1.0]]]]), np.full((1, 1, 1), 8j))
         array([[[[0.+6.j, 0.+2.j]]]])
     """
-    y = filtering.softmask(
-        sources_first(v, "v"), channels_first(x, "x"), logit=_number(logit), eps=_number(eps)
+    models, mixture = v, as_complex(x)
+    if x.ndim != 3 and v.shape[:-1] == x.shape:  # masks know nothing of axes
+        models, mixture = v.reshape(-1, 1, 1, v.shape[-1]), mixture.reshape(-1, 1, 1)
+    masked = filtering.softmask(
+        sources_first(models, "v"),
+        channels_first(mixture, "x"),
+        logit=_number(logit),
+        eps=_number(eps),
     )
-    return sources_last(y)
+    y = sources_last(masked).reshape(*x.shape, v.shape[-1])
+    return y if x.is_complex() else y.real
 
 
 @array_function
@@ -166,11 +179,11 @@ def apply_filter(x: Tensor, W: Tensor) -> Tensor:
     """Apply a filter to a mixture.
 
     Args:
-        x: Complex spectrogram.
+        x: Spectrogram, complex or real.
         W: A matrix for each bin.
 
     Returns:
-        The filtered spectrogram.
+        The filtered spectrogram, complex.
 
     Raises:
         ParameterError: The shapes do not fit.
@@ -186,7 +199,8 @@ def apply_filter(x: Tensor, W: Tensor) -> Tensor:
         array([[[0.+1.j]]])
     """
     check_axes(W, "W", "nb_frames, nb_bins, nb_channels, nb_channels")
-    return filtering.apply_filter(channels_first(x, "x"), W.transpose(0, 1)).permute(2, 1, 0)
+    mixture = channels_first(as_complex(x), "x")
+    return filtering.apply_filter(mixture, W.transpose(0, 1)).permute(2, 1, 0)
 
 
 @two_array_function
@@ -224,14 +238,14 @@ def get_local_gaussian_model(y_j: Tensor, eps: float = 1.0) -> tuple[Tensor, Ten
     """Estimate the local Gaussian model of a source from its spectrogram.
 
     Args:
-        y_j: Complex spectrogram of the source.
+        y_j: Spectrogram of the source, complex or real.
         eps: Added to the sum of the power over frames that the covariance is divided by.
 
     Returns:
         The power spectral density and the spatial covariance.
 
     Raises:
-        ParameterError: `y_j` is no complex spectrogram, or `eps` is negative.
+        ParameterError: `y_j` is no spectrogram with channels, or `eps` is negative.
 
     Shape:
         y_j: (nb_frames, nb_bins, nb_channels)
@@ -243,9 +257,9 @@ def get_local_gaussian_model(y_j: Tensor, eps: float = 1.0) -> tuple[Tensor, Ten
         (array([[1.], [1.], [1.]]), array([[[0.75+0.j]]]))
     """
     v, covariances = filtering.get_local_gaussian_model(
-        channels_first(y_j, "y_j"), eps=_number(eps)
+        channels_first(as_complex(y_j), "y_j"), eps=_number(eps)
     )
-    return v[0].mT, covariances
+    return v[0].mT, covariances if y_j.is_complex() else covariances.real
 
 
 def _number(value: float | None) -> float | None:
