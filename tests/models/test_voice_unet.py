@@ -110,3 +110,25 @@ def test_stems_sum_to_the_mixture_with_hints_too():
 
 def test_without_it_there_are_no_hints():
     assert BandMaskNet(**SIZES).hints(spectrum()) is None
+
+
+@pytest.mark.parametrize("trust", [0.0, 0.4, 1.0])
+def test_trust_blends_the_vocals_in_and_keeps_the_sum(trust):
+    torch.manual_seed(1)
+    net = BandMaskNet(**SIZES, sources=("drums", "vocals", "other"), voice=True, trust=trust).eval()
+    energies, hints = torch.rand(1, 2, 8, 195), torch.rand(1, 2, 8, 195)
+    hints[..., :40] = 1
+    with torch.inference_mode():
+        own, masks = net.members[0](energies, hints), net.masks(energies, hints)
+    vocals = (1 - trust) * own[:, 1] + trust * hints
+    torch.testing.assert_close(masks[:, 1], vocals)
+    torch.testing.assert_close(masks.sum(1), torch.ones_like(hints))
+    assert bool((masks >= 0).all())
+    # the rest is shared as before
+    ratio, before = masks[:, 0] / masks[:, 2], own[:, 0] / own[:, 2]
+    torch.testing.assert_close(ratio[..., 40:], before[..., 40:], rtol=1e-3, atol=1e-3)
+
+
+def test_trust_means_nothing_without_vocals_or_a_voice():
+    assert BandMaskNet(**SIZES, trust=0.5).trust == 0
+    assert BandMaskNet(**SIZES, sources=("drums", "rest"), voice=True, trust=0.5).trust == 0

@@ -29,6 +29,7 @@ from unweave.transforms.stft import istft, stft
 N_FFT = 4096
 HOP_LENGTH = 1024
 _LOUD = 2e5  # energy of a frame's bins at -12 dBFS, about the level of records
+_LEAST = 1e-6  # share of every stem in what is not voice, so that nothing is lost
 _EDGE = 64  # highest bins of the voice's mask, whose mean stands for all above them
 
 
@@ -243,6 +244,8 @@ class BandMaskNet(nn.Module):
         dropout: while training.
         members: networks of the same shape, trained apart, whose masks are averaged.
         voice: whether a `VoiceUNet` tells the members what it takes for voice.
+        trust: how much of the mask of "vocals" is the `VoiceUNet`'s own, from 0 to 1: it has heard
+            many more voices than the members.
 
     Attributes:
         sample_rate: hertz.
@@ -276,9 +279,11 @@ class BandMaskNet(nn.Module):
         dropout: float = 0.1,
         members: int = 1,
         voice: bool = False,
+        trust: float = 0.0,
     ) -> None:
         super().__init__()
         self.sources = tuple(sources)
+        self.trust = trust if voice and "vocals" in self.sources else 0.0
         edges = band_edges(N_FFT, self.sample_rate, split=450, ratio=0.022, fmax=16000)
         bins, bands = N_FFT // 2 + 1, len(edges) - 1
         self.bands_of_bins: Tensor
@@ -341,7 +346,17 @@ class BandMaskNet(nn.Module):
             Shape (batch, sources, 2, frames, bands).
         """
         total: Tensor = sum((member(energies, hints) for member in self.members), torch.zeros(()))
-        return total / len(self.members)
+        masks = total / len(self.members)
+        return masks if hints is None or not self.trust else self._trusting(masks, hints)
+
+    def _trusting(self, masks: Tensor, hints: Tensor) -> Tensor:
+        """Blend in masks whose vocals are the hints; the members share out the rest."""
+        vocals = self.sources.index("vocals")
+        shares = masks + _LEAST
+        shares = torch.cat((shares[:, :vocals], shares[:, vocals + 1 :]), 1)
+        shares = shares * ((1 - hints) / shares.sum(1))[:, None]
+        told = torch.cat((shares[:, :vocals], hints[:, None], shares[:, vocals:]), 1)
+        return masks.lerp(told, self.trust)
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Separate a batch of mixtures.

@@ -103,6 +103,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             "recurrent": (1, 2048),
             "dropout": (0, 0.9),
             "members": (1, 16),
+            "trust": (0, 1),
         },
     ),
     "mask": Architecture(load=_separator("MaskSeparator"), limits=_AUDIO_LIMITS | _NET_LIMITS),

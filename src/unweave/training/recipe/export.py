@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def export(
     best: Annotated[list[Path], typer.Argument(help="best.safetensors of one or more runs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Weights file to write.")],
+    trust: Annotated[float, typer.Option(help="How much of the vocals is the voice U-Net's.")] = 0,
 ) -> None:
     """Write weights in half precision; those of several runs become members whose masks average.
 
@@ -22,14 +23,16 @@ def export(
 
     from unweave.models import save_weights
     from unweave.models.bandmask import BandMaskNet
+    from unweave.training.recipe.run import load_member
 
     runs = [load_file(path) for path in best]
-    config = {"members": len(best), "voice": any(k.startswith("voice.") for k in runs[0])}
-    net = BandMaskNet(members=len(best), voice=config["voice"] is True)
+    voice = any(name.startswith("voice.") for name in runs[0])
+    config = {"members": len(best), "voice": voice, "trust": trust}
+    net = BandMaskNet(members=len(best), voice=voice, trust=trust)
     if net.voice is not None:
         net.voice.load_state_dict(_part(runs[0], "voice."))
     for member, tensors in zip(net.members, runs, strict=True):
-        member.load_state_dict(_part(tensors, "members.0."))
+        load_member(member, _part(tensors, "members.0."))
     save_weights(output, net, architecture="bandmask", config=config, dtype=torch.float16)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
 

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from unweave.models.bandmask import BandMasker, BandMaskNet
 from unweave.training.recipe.corpus.index import read_index
@@ -70,7 +71,9 @@ def run(corpus: Path, validation: list[Path], output: Path, config: RunConfig) -
     if net.voice is not None and config.voice is not None:
         net.voice.load_state_dict(load_file(config.voice))
     if config.start is not None:
-        _continue(net, config.start)
+        begun, prefix = load_file(config.start), "members.0."
+        begun = {k.removeprefix(prefix): v for k, v in begun.items() if k.startswith(prefix)}
+        load_member(net.members[0], begun)
     averaged = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(
         net.members.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -99,16 +102,17 @@ def run(corpus: Path, validation: list[Path], output: Path, config: RunConfig) -
             state.report(scores, net, averaged, optimiser)
 
 
-def _continue(net: BandMaskNet, start: Path) -> None:
-    """Take the members' weights of another run; hints that it had not count nothing yet."""
-    weights = {k: v for k, v in load_file(start).items() if k.startswith("members.")}
-    wanted = net.state_dict()
-    for name, tensor in weights.items():
-        if name.endswith("body.enter.weight") and tensor.shape != wanted[name].shape:
-            wider = torch.zeros_like(wanted[name])
-            wider[:, : tensor.shape[1]] = tensor
-            weights[name] = wider
-    net.load_state_dict(wanted | weights)
+def load_member(member: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load the weights of a member; hints that it was trained without count nothing.
+
+    Args:
+        member: of a `BandMaskNet`.
+        weights: its state dict, or that of a member that takes no hints.
+    """
+    name = "body.enter.weight"
+    wider = torch.zeros_like(member.state_dict()[name])
+    wider[:, : weights[name].shape[1]] = weights[name]
+    member.load_state_dict({**weights, name: wider})
 
 
 def _step(net: BandMaskNet, optimiser: Any, bands: Any, config: RunConfig) -> float:
