@@ -1,11 +1,22 @@
 """Jobs in threads."""
 
+import os
 import threading
 
 import pytest
 import torch
 
-from unweave._core.pool import in_threads
+from unweave._core.pool import in_threads, share
+
+LARGE = 2**30  # numbers that are worth all threads
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -53,3 +64,156 @@ def test_closing_drops_what_has_not_begun():
 def test_an_error_ends_all():
     with pytest.raises(ZeroDivisionError):
         list(in_threads(lambda job: 1 // job, [0, 1], workers=2))
+
+
+def test_shared_jobs_are_done_once_each_by_threads_of_one_processor(two_threads):
+    seen, both = [], threading.Barrier(2, timeout=20)
+
+    def work(job):
+        if job < 2:
+            both.wait()
+        seen.append((job, torch.get_num_threads(), threading.current_thread().name))
+
+    share(work, range(10), size=LARGE)
+    assert sorted(job for job, _, _ in seen) == list(range(10))
+    assert {threads for _, threads, _ in seen} == {1}
+    assert len({name for _, _, name in seen}) == 2
+    assert torch.get_num_threads() == 2
+    later = []
+    thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert later == [2]
+
+
+@pytest.mark.parametrize(("threads", "size"), [(1, LARGE), (2, 1000)])
+def test_small_work_and_single_threads_share_nothing(threads, size):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        names = []
+        share(lambda _: names.append(threading.current_thread()), range(4), size=size)
+        assert set(names) == {threading.current_thread()}
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_share_within_a_share_starts_no_threads(two_threads):
+    names = {}
+
+    def outer(job):
+        share(lambda i: names.setdefault((job, i), threading.get_ident()), range(4), size=LARGE)
+        assert {names[job, i] for i in range(4)} == {threading.get_ident()}
+
+    share(outer, range(6), size=LARGE)
+    assert len(names) == 24
+
+
+def test_an_error_ends_a_share_once_all_have_stopped(two_threads):
+    running, begun = set(), []
+
+    def work(job):
+        running.add(job)
+        begun.append(job)
+        try:
+            if job == 3:
+                raise ZeroDivisionError("job 3")
+            threading.Event().wait(0.01)
+        finally:
+            running.discard(job)
+
+    with pytest.raises(ZeroDivisionError, match="job 3"):
+        share(work, range(200), size=LARGE)
+    assert not running
+    assert len(begun) < 200
+    share(begun.append, ["again", "again"], size=LARGE)
+    assert begun[-2:] == ["again", "again"]
+
+
+def test_interrupting_a_share_leaves_nothing_running(two_threads, monkeypatch):
+    begun, interrupted = threading.Event(), []
+
+    def work(job):
+        begun.set()
+        threading.Event().wait(0.01)
+        interrupted.append(job)
+
+    class Interrupted:
+        def __init__(self, future):
+            self.future = future
+
+        def result(self):
+            begun.wait(20)
+            raise KeyboardInterrupt
+
+    import unweave._core.pool as pool
+
+    real = pool._WORKERS.pool(2)
+
+    class Pool:
+        def submit(self, some):
+            futures.append(real.submit(some))
+            return Interrupted(futures[-1])
+
+    futures = []
+    monkeypatch.setattr(pool._WORKERS, "pool", lambda _: Pool())
+    monkeypatch.setattr(pool, "wait", lambda _: [future.result(20) for future in futures])
+    with pytest.raises(KeyboardInterrupt):
+        share(work, range(500), size=LARGE)
+    done = len(interrupted)
+    assert all(future.done() for future in futures)
+    assert done < 500
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_threads_have_the_modes_of_the_caller(two_threads, inference):
+    seen = set()
+    mode = torch.inference_mode() if inference else torch.no_grad()
+    with mode:
+        share(
+            lambda _: seen.add((torch.is_inference_mode_enabled(), torch.is_grad_enabled())),
+            range(4),
+            size=LARGE,
+        )
+    assert seen == {(inference, False)}
+
+
+def test_what_watches_the_caller_sees_every_operation(two_threads):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    a = torch.ones(8, 8)
+    with FlopCounterMode(display=False) as counter:
+        share(lambda _: a @ a, range(4), size=LARGE)
+    assert counter.get_total_flops() == 4 * 2 * 8**3
+
+
+def test_concurrent_callers_share_the_threads(two_threads):
+    out = torch.zeros(4, 50)
+
+    def caller(row):
+        torch.set_num_threads(2)
+        share(lambda i: out[row, i].fill_(row + i), range(50), size=LARGE)
+
+    callers = [threading.Thread(target=caller, args=(row,)) for row in range(4)]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join(20)
+    assert torch.equal(out, torch.arange(4)[:, None] + torch.arange(50.0))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own(two_threads):
+    share(abs, range(4), size=LARGE)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        names = []
+        share(lambda _: names.append(threading.current_thread().name), range(4), size=LARGE)
+        os.write(write, str(len(names)).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        assert pipe.read() == "4"
+    os.waitpid(child, 0)

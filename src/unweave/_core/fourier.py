@@ -8,15 +8,17 @@ of the spectra (magnitudes, mel bands) is done block by block too, while they ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from unweave._core.forms import is_traced, is_transformed, needs_plain_form
-from unweave._core.frames import Framing, add_frames, blocks, overlap_add
+from unweave._core.frames import Framing, add_frames, blocks, evenly, overlap_add
 from unweave._core.memory import fresh
+from unweave._core.pool import share
 
 Finish = Callable[[Tensor], Tensor]
 # Frames that training would keep before the work on them is done anew for the gradient instead. If
@@ -140,8 +142,12 @@ def in_blocks(
         return work(frames)
     first = work(frames[:1, :1])
     out = fresh(first, len(padded), count, *first.shape[2:])
-    for row, frame in blocks(len(padded), count, framing.n_fft):
-        out[row, frame] = work(frames[row, frame])
+
+    def fill(place: tuple[slice, slice]) -> None:
+        out[place] = work(frames[place])
+
+    table = list(blocks(len(padded), count, framing.n_fft))
+    share(fill, table, size=len(padded) * count * framing.n_fft)
     return out
 
 
@@ -210,32 +216,53 @@ def synthesise(
     if needs_plain_form(spectra, window, envelope):
         frames = torch.fft.irfft(spectra, framing.n_fft) * window
         return overlap_add(frames, framing.hop_length)[:, start:stop] / envelope
-    hop, reach = framing.hop_length, -(-framing.n_fft // framing.hop_length) - 1
     rows, count = spectra.shape[:2]
     out = fresh(window, rows, len(envelope))
-    table = list(blocks(rows, count, framing.n_fft))
-    if not table:
-        return out
+    group, size = next(blocks(rows, count, framing.n_fft), (slice(1), slice(1)))
+
+    def restore(run: tuple[slice, slice]) -> None:
+        row, frame = run
+        for first, ready in _samples(spectra[row], framing, window, frame, size.stop):
+            low, high = max(start, first), min(stop, first + ready.shape[1])
+            if low < high:
+                wanted = slice(low - start, high - start)
+                samples = ready[:, low - first : high - first]
+                torch.div(samples, envelope[wanted], out=out[row, wanted])
+
+    # Frames that reach into a run from before are transformed twice: at most a 16th of all.
+    least = 16 * (-(-framing.n_fft // framing.hop_length) - 1)
+    long = size.stop * max(1, -(-least // size.stop))
+    runs = list(product(evenly(rows, group.stop), evenly(count, long)))
+    share(restore, runs, size=rows * count * framing.n_fft)
+    return out
+
+
+def _samples(
+    spectra: Tensor, framing: Framing, window: Tensor, run: slice, at_once: int
+) -> Iterator[tuple[int, Tensor]]:
+    """Add up the frames of a run, and give the samples that are ready after the place of the first.
+
+    They are gone when the next ones are asked for.
+    """
+    rows, count = spectra.shape[:2]
+    hop, reach = framing.hop_length, -(-framing.n_fft // framing.hop_length) - 1
+    first = max(0, run.start - reach)
+    size = next(evenly(run.stop - first, at_once + at_once // 16)).stop
     # Memory that is given back and taken anew in every block could cost more than the transforms.
-    most = table[0][0].stop, table[0][1].stop
-    all_frames = window.new_empty(*most, framing.n_fft)
-    all_sums = window.new_empty(most[0], most[1] + reach, hop)
-    carry = window.new_empty(most[0], reach, hop)
-    for row, frame in table:
-        size, some = row.stop - row.start, frame.stop - frame.start
-        frames, sums = all_frames[:size, :some], all_sums[:size, : some + reach]
-        torch.fft.irfft(spectra[row, frame], framing.n_fft, out=frames)
+    all_frames = window.new_empty(rows, size, framing.n_fft)
+    all_sums = window.new_empty(rows, size + reach, hop)
+    carry = window.new_zeros(rows, reach, hop)
+    for begin in range(first, run.stop, size):
+        some = min(size, run.stop - begin)
+        frames, sums = all_frames[:, :some], all_sums[:, : some + reach]
+        torch.fft.irfft(spectra[:, begin : begin + some], framing.n_fft, out=frames)
         frames.mul_(window)
         sums[:, reach:] = 0.0
-        sums[:, :reach] = carry[:size] if frame.start else 0.0
+        sums[:, :reach] = carry
         add_frames(sums, frames)
         # Hops that later frames still reach wait in `carry`.
-        carry[:size] = sums[:, some:]
-        ready = sums if frame.stop == count else sums[:, :some]
-        first = frame.start * hop
-        low, high = max(start, first), min(stop, first + ready.shape[1] * hop)
-        if low < high:
-            samples = ready.flatten(1)[:, low - first : high - first]
-            wanted = slice(low - start, high - start)
-            torch.div(samples, envelope[wanted], out=out[row, wanted])
-    return out
+        carry.copy_(sums[:, some:])
+        ready = sums if begin + some == count else sums[:, :some]
+        early = max(0, run.start - begin)  # hops that the run before gives
+        if early < ready.shape[1]:
+            yield max(begin, run.start) * hop, ready[:, early:].flatten(1)

@@ -24,6 +24,8 @@ from torch.nn.functional import pad
 
 SEEN = 3e-3  # keeps the error below -120 dB in float32, whatever the window and the length
 _BLOCK_SAMPLES = 3 * 2**17  # of frames worked on at once: 1.5 MiB of float32 stay in the cache
+_LEAST_SAMPLES = 2**17  # in smaller blocks, calling operations takes longer than doing them
+_FEW = 4  # blocks that shorter signals are cut into, for there to be work for several threads
 
 
 class Framing:
@@ -207,7 +209,9 @@ def add_frames(out: Tensor, frames: Tensor) -> None:
 
 
 def blocks(rows: int, frames: int, n_fft: int) -> Iterator[tuple[slice, slice]]:
-    """Cut a table of frames into pieces that stay in the processor's cache.
+    """Cut a table of frames into pieces of about one size that stay in the processor's cache.
+
+    The pieces do not depend on the number of threads, so neither do results, to the last bit.
 
     Args:
         rows: Independent signals.
@@ -221,8 +225,28 @@ def blocks(rows: int, frames: int, n_fft: int) -> Iterator[tuple[slice, slice]]:
         >>> list(blocks(2, 3, 4096))
         [(slice(0, 2, None), slice(0, 3, None))]
     """
-    at_once = max(1, _BLOCK_SAMPLES * torch.get_num_threads() // n_fft)
-    group = max(1, at_once // max(frames, 1))
-    for row in range(0, rows, group):
-        for frame in range(0, frames, at_once):
-            yield slice(row, min(row + group, rows)), slice(frame, min(frame + at_once, frames))
+    fair = min(max(rows * frames * n_fft // _FEW, _LEAST_SAMPLES), _BLOCK_SAMPLES)
+    at_once = max(1, fair // n_fft)
+    for row in evenly(rows, max(1, at_once // max(frames, 1))):
+        for frame in evenly(frames, at_once):
+            yield row, frame
+
+
+def evenly(count: int, at_once: int) -> Iterator[slice]:
+    """Cut a range into pieces of about one size.
+
+    Args:
+        count: Size of the range.
+        at_once: Size of a piece at most.
+
+    Yields:
+        The pieces, in order.
+
+    Example:
+        >>> list(evenly(5, 4))
+        [slice(0, 3, None), slice(3, 5, None)]
+    """
+    pieces = -(-count // at_once)
+    step = -(-count // max(pieces, 1))
+    for first in range(0, count, max(step, 1)):
+        yield slice(first, min(first + step, count))

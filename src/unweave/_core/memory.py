@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unweave._core.pool import share
+
 _DTYPES = {
     torch.float32: np.float32,
     torch.float64: np.float64,
@@ -20,6 +22,7 @@ _DTYPES = {
     torch.complex128: np.complex128,
 }
 _LARGE = 2**22  # bytes; from here on NumPy asks Linux for huge pages
+_PART = 2**18  # numbers that are copied at a time
 _SPARE: deque[mmap.mmap] = deque(maxlen=1)  # its steps are atomic: finalizers run in any thread
 
 
@@ -50,6 +53,36 @@ def fresh(like: Tensor, *shape: int, dtype: torch.dtype | None = None) -> Tensor
     if like.device.type != "cpu" or size < _LARGE or dtype not in _DTYPES:
         return like.new_empty(shape, dtype=dtype)
     return torch.from_numpy(np.empty(shape, _DTYPES[dtype]))
+
+
+def copy(source: Tensor, target: Tensor) -> None:
+    """Copy rows into memory of the CPU, parts of them at once.
+
+    Args:
+        source: What is copied.
+        target: Where to.
+
+    Shape:
+        source: (rows, time)
+        target: (rows, time)
+
+    Example:
+        >>> target = torch.zeros(1, 3)
+        >>> copy(torch.ones(1, 2), target[:, 1:])
+        >>> target
+        tensor([[0., 1., 1.]])
+    """
+    rows, size = source.shape
+
+    def part(place: tuple[slice, slice]) -> None:
+        target[place] = source[place]
+
+    places = [
+        (slice(row, row + max(1, _PART // max(size, 1))), slice(first, first + _PART))
+        for row in range(0, rows, max(1, _PART // max(size, 1)))
+        for first in range(0, size, _PART)
+    ]
+    share(part, places, size=source.numel())
 
 
 def recycled(like: Tensor, *shape: int) -> Tensor:

@@ -16,6 +16,7 @@ from unweave._core.constants import Constant
 from unweave._core.forms import is_traced, needs_plain_form
 from unweave._core.fourier import Finish, analyse, in_blocks
 from unweave._core.frames import Framing
+from unweave._core.memory import copy
 from unweave._core.windows import Window, get_window
 from unweave.errors import ParameterError
 
@@ -205,7 +206,7 @@ def continued(rows: Tensor, margin: int, mode: str) -> Tensor:
     # torch mirrors in several times the time that copying takes.
     length = rows.shape[1]
     out = rows.new_empty(len(rows), length + 2 * margin)
-    out[:, margin:-margin] = rows
+    copy(rows, out[:, margin:-margin])
     out[:, :margin] = rows[:, 1 : margin + 1].flip(1)
     out[:, -margin:] = rows[:, length - margin - 1 : length - 1].flip(1)
     return out

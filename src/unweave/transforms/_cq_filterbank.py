@@ -17,8 +17,9 @@ from torch.nn.functional import conv1d, pad
 
 from unweave._core.forms import is_traced, is_transformed, needs_plain_form
 from unweave._core.fourier import Finish, in_blocks
-from unweave._core.frames import blocks, overlap_add
+from unweave._core.frames import blocks, evenly, overlap_add
 from unweave._core.memory import fresh
+from unweave._core.pool import share
 from unweave.errors import ParameterError
 from unweave.transforms._analysis import magnitude, power, safe_sqrt
 from unweave.transforms._bank import product
@@ -26,6 +27,7 @@ from unweave.transforms._cq_plan import Plan, Stage
 from unweave.transforms._decimate import cut, decimate, interpolate, leading
 
 _LEAST_HOP = 64  # samples between frames whose overlap-add is quick
+TOGETHER = 3 * 2**18  # samples of signals that go through all octaves together
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +86,22 @@ def filterbank(
         values = torch.view_as_complex(pairs)
         return values if finish is None else finish(values)
 
-    octaves = _octaves(rows, plan, pad_mode, kernels)
     if needs_plain_form(rows, *kernels):
+        octaves = _octaves(rows, plan, pad_mode, kernels)
         return torch.cat([finished(_products(octave)) for octave in octaves][::-1], -1)
     first = finished(rows.new_zeros(1, 1, 2))
     out = fresh(first, len(rows), plan.count(rows.shape[-1]), plan.n_bins)
-    for octave in octaves:
-        for row, frame in blocks(len(rows), octave.count, len(octave.weights)):
-            out[row, frame, octave.bins] = finished(_block(octave, row, frame))
+
+    def fill(row: slice) -> None:
+        for octave in _octaves(rows[row], plan, pad_mode, kernels):
+            _in_blocks(octave, finished, out[row, :, octave.bins])
+
+    # A few short signals at a time go through all octaves; of long ones, each octave is shared.
+    if rows.shape[1] > TOGETHER:
+        fill(slice(0, len(rows)))
+    else:
+        groups = list(evenly(len(rows), TOGETHER // max(rows.shape[1], 1)))
+        share(fill, groups, size=rows.numel() * len(plan.stages))
     return out
 
 
@@ -176,13 +186,19 @@ def _products(octave: _Octave) -> Tensor:
     )
 
 
-def _block(octave: _Octave, row: slice, frame: slice) -> Tensor:
-    """Multiply some frames by the filters."""
+def _in_blocks(octave: _Octave, finish: Finish, out: Tensor) -> None:
+    """Multiply all frames by the filters, and put what `finish` makes of them in its place."""
     hop, n_fft = octave.stage.hop_length, octave.stage.n_fft
-    start = frame.start * hop - octave.margin
-    stop = (frame.stop - 1) * hop - octave.margin + n_fft
-    frames = cut(octave.rows[row], start, stop).unfold(1, n_fft, hop)
-    return product(frames, octave.weights)
+
+    def fill(place: tuple[slice, slice]) -> None:
+        row, frame = place
+        start = frame.start * hop - octave.margin
+        stop = (frame.stop - 1) * hop - octave.margin + n_fft
+        frames = cut(octave.rows[row], start, stop).unfold(1, n_fft, hop)
+        out[place] = finish(product(frames, octave.weights))
+
+    table = list(blocks(len(octave.rows), octave.count, n_fft))
+    share(fill, table, size=len(octave.rows) * octave.count * n_fft)
 
 
 class _Project(torch.autograd.Function):
@@ -193,8 +209,7 @@ class _Project(torch.autograd.Function):
         ctx.save_for_backward(weights)
         ctx.numbers = octave.stage.hop_length, octave.margin, rows.shape[1]
         out = fresh(rows, len(rows), octave.count, weights.shape[1])
-        for row, frame in blocks(len(rows), octave.count, len(weights)):
-            out[row, frame] = _block(octave, row, frame)
+        _in_blocks(octave, lambda products: products, out)
         return out
 
     @staticmethod

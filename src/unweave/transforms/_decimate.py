@@ -17,6 +17,7 @@ from torch.nn.functional import conv1d, pad
 from unweave._core.forms import is_traced, is_transformed
 from unweave._core.frames import blocks, overlap_add
 from unweave._core.memory import fresh
+from unweave._core.pool import share
 from unweave.transforms._bank import product
 from unweave.transforms._soxr_filters import BLOCK, OUTPUTS, Halving
 
@@ -196,9 +197,13 @@ def _overlap_save(
     outputs = work(rows.new_zeros(1, 1, span)).shape[-1]
     count = -(-wanted // outputs)
     out = fresh(rows, len(rows), count, outputs)
-    for row, block in blocks(len(rows), count, span):
+
+    def fill(place: tuple[slice, slice]) -> None:
+        row, block = place
         start, stop = stride * block.start - before, stride * (block.stop - 1) + span - before
-        out[row, block] = work(cut(rows[row], start, stop).unfold(1, span, stride))
+        out[place] = work(cut(rows[row], start, stop).unfold(1, span, stride))
+
+    share(fill, list(blocks(len(rows), count, span)), size=len(rows) * count * span)
     return out.flatten(1)[:, :wanted]
 
 

@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from unweave._core.memory import fresh
+from unweave._core.pool import share
 from unweave.transforms._nsgt_bands import DECAY, Bands, frame_count, slope
 from unweave.transforms._nsgt_tables import Grid, analyse, gather, spread, synthesise, table
 
@@ -125,11 +126,16 @@ def _analyse_stage(
     bands = slice(grid.rows[0], grid.rows[-1] + 1)
     if count <= grid.frames:
         whole = Grid(grid.bands, grid.rows, grid.step, count)
-        for row in _groups(len(x), whole):
+
+        def fill(row: slice) -> None:
             out[row, bands] = analyse(x[row], whole)
+
+        share(fill, list(_groups(len(x), whole)), size=len(x) * whole.rows.stop * count)
         return
     weights = table(grid)
-    for row, starts in _blocks(len(x), stage, count):
+
+    def work(place: tuple[slice, list[int]]) -> None:
+        row, starts = place
         spectra = torch.fft.rfft(_cut(x[row], starts, stage, grid.step, count))
         spec = torch.unflatten(spread(spectra, weights), 0, (-1, len(starts)))
         for index, at in enumerate(starts):
@@ -141,6 +147,8 @@ def _analyse_stage(
             samples = torch.fft.irfft(passed, step * grid.frames)
             _keep(samples, low[row], starts, stage, step)
 
+    share(work, list(_blocks(len(x), stage, count)), size=len(x) * len(grid.rows) * count)
+
 
 def _synthesise_stage(spec: Tensor, stage: Stage, low: Tensor | None, low_pass: Tensor) -> Tensor:
     """Give the signal of the bands of a stage, the low signal included where one is given."""
@@ -149,11 +157,16 @@ def _synthesise_stage(spec: Tensor, stage: Stage, low: Tensor | None, low_pass: 
     out = fresh(spec.real, len(spec), count * grid.step)
     if count <= grid.frames:
         whole = Grid(grid.bands, grid.rows, grid.step, count)
-        for row in _groups(len(spec), whole):
+
+        def fill(row: slice) -> None:
             out[row] = synthesise(spec[row], whole)
+
+        share(fill, list(_groups(len(spec), whole)), size=spec.numel())
         return out
     weights = table(grid)
-    for row, starts in _blocks(len(spec), stage, count):
+
+    def work(place: tuple[slice, list[int]]) -> None:
+        row, starts = place
         spectra = gather(_cut(spec[row], starts, stage, 1, count), weights)
         if low is not None:
             step = low.shape[1] // count
@@ -161,6 +174,8 @@ def _synthesise_stage(spec: Tensor, stage: Stage, low: Tensor | None, low_pass: 
             spectra[:, : len(low_pass)] += passed * (low_pass * (grid.step / step))
         samples = torch.fft.irfft(spectra, grid.samples)
         _keep(samples, out[row], starts, stage, grid.step)
+
+    share(work, list(_blocks(len(spec), stage, count)), size=spec.numel())
     return out
 
 
@@ -196,7 +211,7 @@ def _blocks(rows: int, stage: Stage, count: int) -> Iterator[tuple[slice, list[i
     """Give rows, and the first frames of blocks, that are worked on together."""
     starts = list(range(0, count, stage.body))
     size = (len(stage.grid.rows) + 1) * stage.grid.frames
-    at_once = max(1, _AT_ONCE * torch.get_num_threads() // size)
+    at_once = max(1, _AT_ONCE // size)
     group = max(1, at_once // len(starts))
     for row in range(0, rows, group):
         for first in range(0, len(starts), at_once):

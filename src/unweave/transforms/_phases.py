@@ -23,7 +23,8 @@ from torch.nn.functional import pad
 
 from unweave._core.forms import needs_plain_form
 from unweave._core.fourier import analyse, synthesise
-from unweave._core.frames import add_frames
+from unweave._core.frames import add_frames, evenly
+from unweave._core.pool import share
 from unweave.transforms._analysis import Analysis, magnitude, power
 
 _BLOCK_SAMPLES = 2**19  # of frames worked on at once: a few seconds of audio stay in the cache
@@ -104,16 +105,20 @@ def find_audio(goal: Tensor, angles: Tensor | None, maps: Maps, search: Search) 
     else:
         at_once = max(1, _frames_at_once(maps) // maps.count)
     iterate = _iterate_plainly if plain else _iterate_in_blocks
-    parts = []
-    for row in range(0, len(goal), at_once):
-        wanted = goal[row : row + at_once]
+    parts: dict[int, Tensor] = {}
+
+    def work(row: slice) -> None:
+        wanted = goal[row]
         if angles is None:
             first = torch.complex(wanted, torch.zeros_like(wanted))
         else:
-            turned = angles[row : row + at_once]
+            turned = angles[row]
             first = torch.complex(wanted * turned.cos(), wanted * turned.sin())
-        parts.append(iterate(first, wanted, maps, search))
-    return torch.cat(parts) if len(parts) > 1 else parts[0]
+        parts[row.start] = iterate(first, wanted, maps, search)
+
+    # What is followed, or on a device of its own, is the caller's.
+    share(work, list(evenly(len(goal), at_once)), size=0 if plain else goal.numel())
+    return torch.cat([parts[row] for row in sorted(parts)]) if len(parts) > 1 else parts[0]
 
 
 def _iterate_plainly(estimate: Tensor, goal: Tensor, maps: Maps, search: Search) -> Tensor:
@@ -203,7 +208,7 @@ class _Blocks:
 
 
 def _frames_at_once(maps: Maps) -> int:
-    return max(1, _BLOCK_SAMPLES * torch.get_num_threads() // maps.plan.framing.n_fft)
+    return max(1, _BLOCK_SAMPLES // maps.plan.framing.n_fft)
 
 
 def _convergence(rebuilt: Sequence[Tensor], goal: Sequence[Tensor]) -> float:

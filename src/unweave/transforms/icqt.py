@@ -30,9 +30,13 @@ from torch import Tensor
 from unweave._core.arrays import array_function
 from unweave._core.checks import non_negative, positive_int
 from unweave._core.constants import Constant
+from unweave._core.forms import needs_plain_form
+from unweave._core.frames import evenly
+from unweave._core.memory import fresh
+from unweave._core.pool import share
 from unweave.errors import ParameterError
 from unweave.transforms._analysis import check_choice
-from unweave.transforms._cq_filterbank import adjoint, filterbank
+from unweave.transforms._cq_filterbank import TOGETHER, adjoint, filterbank
 from unweave.transforms._cq_kernels import Bins, WindowName
 from unweave.transforms._cq_plan import Plan, checked_plan
 
@@ -201,11 +205,21 @@ def invert(spec: Tensor, made: Plan, bins: Bins, hop_length: int, search: Search
     values = spec.mT.reshape(math.prod(spec.shape[:-2]), frames, spec.shape[-2])
     values = values[:, : made.count(length)]
     weights = _weights(made, bins, hop_length)(values)
-    if search.method == "transpose":
-        audio = adjoint(values * weights, made, length)
-    else:
-        audio = _solve(values, made, weights, length, search)
-    return audio.reshape(*spec.shape[:-2], length)
+
+    def restored(values: Tensor) -> Tensor:
+        if search.method == "transpose":
+            return adjoint(values * weights, made, length)
+        return _solve(values, made, weights, length, search)
+
+    if needs_plain_form(values) or length > TOGETHER:
+        return restored(values).reshape(*spec.shape[:-2], length)
+    out = fresh(values.real, len(values), length)
+
+    def fill(rows: slice) -> None:
+        out[rows] = restored(values[rows])
+
+    share(fill, list(evenly(len(values), TOGETHER // length)), size=values.numel())
+    return out.reshape(*spec.shape[:-2], length)
 
 
 def _check(spec: Tensor) -> None:

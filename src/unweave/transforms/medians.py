@@ -10,6 +10,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from unweave._core.arrays import array_function
 from unweave._core.checks import positive_int
 from unweave._core.forms import is_traced, is_transformed
+from unweave._core.pool import share
 from unweave.errors import ParameterError
 from unweave.transforms._sliding import group_of, reach, sliding_medians
 
@@ -109,19 +111,23 @@ def _in_blocks(
     order = _mirrored(count, size, x.device)
     if torch.compiler.is_compiling() or is_transformed():
         return work(_Block(x.index_select(1, order), order, count, size))
-    at_once = _BLOCK.get(x.device.type, _BLOCK_ELSEWHERE) * torch.get_num_threads()
+    at_once = _BLOCK.get(x.device.type, _BLOCK_ELSEWHERE)
     step = group_of(size) * max(4, 512 // group_of(size))
     lane_step = max(1, at_once // min(step, count))
     row_step = max(1, lane_step // lanes)
     out = x.new_empty(rows, count, lanes, dtype=dtype)
-    for row in range(0, rows, row_step):
-        for lane in range(0, lanes, lane_step):
-            part = x[row : row + row_step, :, lane : lane + lane_step]
-            for start in range(0, count, step):
-                stop = min(start + step, count)
-                seen = order[start : start + reach(stop - start, size)]
-                block = _Block(part.index_select(1, seen), seen, stop - start, size)
-                out[row : row + row_step, start:stop, lane : lane + lane_step] = work(block)
+
+    def fill(place: tuple[int, int]) -> None:
+        row, lane = place
+        part = x[row : row + row_step, :, lane : lane + lane_step]
+        for start in range(0, count, step):
+            stop = min(start + step, count)
+            seen = order[start : start + reach(stop - start, size)]
+            block = _Block(part.index_select(1, seen), seen, stop - start, size)
+            out[row : row + row_step, start:stop, lane : lane + lane_step] = work(block)
+
+    places = list(product(range(0, rows, row_step), range(0, lanes, lane_step)))
+    share(fill, places, size=x.numel() if x.device.type == "cpu" else 0)
     return out
 
 

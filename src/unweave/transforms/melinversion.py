@@ -18,7 +18,9 @@ from unweave._core.arrays import array_function
 from unweave._core.checks import positive_int
 from unweave._core.constants import Constant
 from unweave._core.forms import needs_plain_form
+from unweave._core.frames import evenly
 from unweave._core.memory import fresh
+from unweave._core.pool import share
 from unweave.errors import ParameterError
 from unweave.transforms._analysis import like, single
 from unweave.transforms._bank import Bank, product
@@ -109,9 +111,12 @@ def _least_squares(rows: Tensor, bank: Bank, start: Tensor, step: Tensor, n_iter
     if needs_plain_form(rows):
         return _descend(rows, bank, start, step, n_iter)
     out = fresh(rows, rows.shape[0], start.shape[1])
-    for first in range(0, rows.shape[0], _BLOCK_FRAMES):
-        block = slice(first, first + _BLOCK_FRAMES)
+
+    def fill(block: slice) -> None:
         out[block] = _descend(rows[block], bank, start, step, n_iter)
+
+    blocks = list(evenly(rows.shape[0], _BLOCK_FRAMES))
+    share(fill, blocks, size=out.numel() * n_iter)
     return out
 
 
