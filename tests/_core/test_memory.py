@@ -1,3 +1,9 @@
+import pickle
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import pytest
 import torch
 
@@ -54,3 +60,58 @@ def test_memory_that_is_far_too_large_is_not_used_again():
     assert not memory._SPARE  # it went back to the system
     del small
     assert len(memory._SPARE[0]) == 2**23
+
+
+HANDLES = {
+    "tensor": lambda out: out,
+    "part": lambda out: out.mT[:, 3:],
+    "array": lambda out: out.numpy(),
+    "part of an array": lambda out: out.numpy()[::-1, 5:],
+    "NumPy by DLPack": np.from_dlpack,
+    "tensor by DLPack": lambda out: torch.from_dlpack(out.numpy()),
+    "storage": lambda out: torch.empty(0).set_(out.untyped_storage(), 0, (out.numel(),)),
+    "buffer": lambda out: memoryview(out.numpy()),
+    "parameter": torch.nn.Parameter,
+    "pickled out of band": lambda out: pickle_out_of_band(out.numpy()),
+    "shared": lambda out: out.share_memory_(),
+}
+
+
+def pickle_out_of_band(array):
+    buffers = []
+    data = pickle.dumps(array, protocol=5, buffer_callback=buffers.append)
+    return pickle.loads(data, buffers=buffers)
+
+
+def test_results_that_live_in_any_form_and_thread_never_share_memory():
+    handed_over, lock = [], threading.Lock()
+
+    def check(held):
+        handle, value = held
+        if isinstance(handle, memoryview):
+            handle = np.asarray(handle)
+        assert bool((handle == value).all())
+
+    def work(index):
+        chance, mine = random.Random(index), []
+        for step in range(40):
+            if chance.random() < 0.6 or not mine:
+                out = recycled(torch.zeros(1), 2, chance.choice([2**19, 2**19 + 700, 2**20]))
+                value = 1 + step + 100 * index
+                mine.append((HANDLES[chance.choice(list(HANDLES))](out.fill_(value)), value))
+                del out
+            elif chance.random() < 0.7:
+                check(mine.pop(chance.randrange(len(mine))))
+            else:
+                with lock:
+                    handed_over.append(mine.pop())
+                    if len(handed_over) > 4:
+                        mine.append(handed_over.pop(0))
+            for held in mine[-4:]:
+                check(held)
+            del mine[:-4]
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    for held in handed_over:
+        check(held)
