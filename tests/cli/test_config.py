@@ -133,11 +133,16 @@ def test_what_lies_in_the_folder_stays(run, written):
 
 
 def test_it_says_where_weights_no_longer_fit(run):
-    run("config", "my_model", "AudioNetSimple")
-    Path("my_model/checkpoint").mkdir()
-    Path("my_model/checkpoint/last.ckpt").touch()
-    assert run("config", "my_model", "--lr", "0.1").err == ""
-    assert "other settings" in run("config", "my_model", "--hidden-channels", "4").err
+    from unweave.training import ModelFolder, build_network
+
+    run("config", "my_model", "AudioNetSimple", "--hidden-channels", "2")
+    place = ModelFolder.open("my_model")
+    config = place.load_config()
+    place.save_network(place.best_weights, build_network(config), config)
+    assert run("config", "my_model", "--lr", "0.1", "--dropout-p", "0.1").err == ""
+    told = run("config", "my_model", "--targets", "drums", "--sample-rate", "8000").err
+    assert "(targets was ['vocals'] and is ['drums']; sample_rate was 44100 and is 8000)" in told
+    assert run("config", "my_model", "--targets", "vocals", "--sample-rate", "44100").err == ""
 
 
 def test_settings_are_shown_and_printed(run):

@@ -124,13 +124,16 @@ def test_an_interrupted_run_can_be_gone_on_with(model, number):
         stderr=subprocess.PIPE,
         text=True,
     )
-    end = time.monotonic() + 100
-    while not (model / "checkpoint" / "last.ckpt").exists() or not epoch(model):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    try:
+        end = time.monotonic() + 100
+        while not (model / "checkpoint" / "last.ckpt").exists() or not epoch(model):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()  # which does nothing to one that has ended
     assert process.returncode == 130, err
     assert out == ""
     assert err.splitlines() == ["unweave: interrupted; finished files are kept"]

@@ -9,7 +9,7 @@ import torch
 from unweave.errors import ConfigError, DependencyError, ParameterError, WeightsError
 from unweave.models import load_weights
 from unweave.separation import Separator
-from unweave.training import ModelFolder, build_network, export_model, load_config
+from unweave.training import ModelFolder, build_network, export_model, load_config, save_config
 
 KINDS = {
     "SpectrogramNetSimple": {},
@@ -155,3 +155,12 @@ def test_networks_with_transforms_inside_have_no_core(trained, tmp_path):
     hybrid = trained("HybridNet", hidden_size=8, recurrent_depth=1)
     with pytest.raises(ParameterError, match="HybridNet computes transforms between its layers"):
         export_model(hybrid, tmp_path / "a.pt2")
+
+
+def test_weights_of_other_stems_are_not_given_out_under_new_names(trained, tmp_path):
+    folder = trained()
+    config = load_config(folder)
+    save_config(config.changed(targets=["drums", "vocals"]), folder / "config.json")
+    with pytest.raises(WeightsError, match=r"targets was \['vocals', 'drums'\]"):
+        export_model(folder, tmp_path / "model.safetensors")
+    assert not (tmp_path / "model.safetensors").exists()

@@ -1,6 +1,7 @@
 """Training a folder: what it leaves, what it minds, what it refuses."""
 
 import csv
+import importlib.util
 import json
 import os
 import resource
@@ -187,6 +188,11 @@ def test_errors_of_the_data_set_name_what_is_wrong(model, music, tmp_path):
     (broken / "vocals.wav").write_text("no sound")
     with pytest.raises(DatasetError, match=r"vocals\.wav"):
         train(model(name="d"), tmp_path / "broken")
+    for song in ("a", "b", "c"):
+        (tmp_path / "silent" / song).mkdir(parents=True)
+        audio.write(tmp_path / "silent" / song / "vocals.wav", torch.zeros(1, 8000), 8000)
+    with pytest.raises(DatasetError, match=r"'vocals' is silent in all 2 tracks to train on"):
+        train(model(name="f"), tmp_path / "silent")
     with pytest.raises(ConfigError, match="no data set is known"):
         train(model(name="e"))
     assert not (tmp_path / "a" / "checkpoint" / "last.ckpt").exists()
@@ -271,6 +277,21 @@ def test_without_lightning_the_extra_is_named(model, music, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DependencyError, match=r"pip install 'unweave\[train\]'"):
         train("anything", music)
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"), [("tensorboard", "--no-tensorboard"), ("matplotlib", "--no-view-")]
+)
+def test_what_shows_a_training_is_asked_for_before_it(model, music, monkeypatch, name, way_out):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda each: None if each == name else find(each)
+    )
+    folder = model(view_spectrogram=True)
+    with pytest.raises(DependencyError, match=f"needs {name}: pip install .*{way_out}"):
+        train(folder, music)
+    assert not (folder / "checkpoint").exists()
+    assert train(folder, music, tensorboard=False, save_image=False, evaluate=False).epochs == 1
 
 
 def test_the_first_process_writes(monkeypatch):

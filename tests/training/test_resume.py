@@ -10,8 +10,9 @@ import time
 import pytest
 import torch
 
+from unweave.errors import ConfigError, WeightsError
 from unweave.models import load_weights
-from unweave.training import ModelFolder, train
+from unweave.training import ModelFolder, load_config, save_config, train
 from unweave.training.checkpoints import load_state
 
 
@@ -53,6 +54,51 @@ def test_two_and_two_epochs_are_four(model, music, settings):
     for state in states:
         del state["schedule"]["bad_epochs"]  # the patience begins anew
     close(*states)
+
+
+def changed(folder, **settings):
+    """Change config.json, as `unweave config` does."""
+    save_config(load_config(folder).changed(**settings), folder / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"targets": "drums"}, r"targets was \['vocals'\] and is \['drums'\]"),
+        ({"sample_rate": 16000}, "sample_rate was 8000 and is 16000"),
+        ({"hop_length": 16}, "hop_length was 32 and is 16"),
+        ({"mask_activation": "relu"}, "mask_activation was sigmoid and is relu"),
+    ],
+)
+def test_what_makes_weights_useless_is_named(model, music, settings, said):
+    """Also where all shapes are the same, and the weights would load."""
+    folder = model()
+    train(folder, music, evaluate=False)
+    before = {path: path.read_bytes() for path in (folder / "checkpoint").iterdir()}
+    changed(folder, **settings)
+    with pytest.raises(WeightsError, match=said):
+        train(folder)
+    assert {path: path.read_bytes() for path in (folder / "checkpoint").iterdir()} == before
+
+
+def test_what_weights_do_not_depend_on_may_change(model, music):
+    folder = model()
+    train(folder, music, evaluate=False)
+    changed(folder, dropout_p=0.1, sample_length=0.2)
+    assert train(folder, evaluate=False).epochs == 2
+    with pytest.raises(ConfigError, match="targets was"):
+        train(folder, targets="drums")
+
+
+def test_the_best_of_another_loss_is_not_compared_with(model, music):
+    """Mean squares of these excerpts are a tenth of their mean magnitudes."""
+    folder = model()
+    first = train(folder, music, criterion="l2", evaluate=False)
+    second = train(folder, criterion="l1", evaluate=False)
+    assert first.best_loss < second.best_loss == second.history[0]["val_loss"]
+    assert second.best_epoch == 2
+    again = train(folder, criterion="l1", lr=1e-12, ema_decay=0.99, evaluate=False)
+    assert again.best_loss <= second.best_loss
 
 
 RUN = """

@@ -1,6 +1,7 @@
 """`unweave config`: make a model's folder, or change the settings of one."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,22 +83,25 @@ def _changed(path: Path, settings: Found) -> "tuple[Config, Config, Path]":
     after = before.changed(**settings)
     if after != before:
         save_config(after, folder.config_file)
-        _warn(folder, before, after)
+        _warn(folder, after)
     return before, after, folder.config_file
 
 
-def _warn(folder: "ModelFolder", before: "Config", after: "Config") -> None:
-    """Say so where weights no longer fit."""
-    if not any(folder.checkpoints.glob("*")):
+def _warn(folder: "ModelFolder", after: "Config") -> None:
+    """Say so where weights do not fit."""
+    if not any(folder.checkpoints.glob("*.safetensors")):
         return
-    from unweave.training.network import architecture_of
+    from unweave.errors import WeightsError
+    from unweave.training.network import differences
 
-    if architecture_of(before) != architecture_of(after):
-        typer.echo(
-            f"note: the weights in {folder.checkpoints} are those of other settings; training"
-            " cannot go on from them (undo the change, or make a new model)",
-            err=True,
-        )
+    with suppress(WeightsError):  # which `train` and `separate` will tell of
+        if changed := differences(after, *folder.trained()):
+            typer.echo(
+                f"note: the weights in {folder.checkpoints} are of other settings"
+                f" ({'; '.join(changed)}); training cannot go on from them (undo the change, or"
+                " make a new model)",
+                err=True,
+            )
 
 
 def _show(before: "Config | None", after: "Config", *, everything: bool) -> None:

@@ -116,7 +116,7 @@ def _option(name: str, field: Any, panel: str) -> inspect.Parameter:
     text = str(field.annotation)
     choices = _choices(field.annotation)
     first, _, rest = field.description.partition(" ")
-    told = f"{first.capitalize() if first.isalpha() else first} {rest}"
+    told = f"{first.capitalize() if first.isalpha() else first} {rest}".strip()
     if choices:
         told += f": {', '.join(choices)}"
     told += f". \\[{shown(_plain_default(field.default))}]"

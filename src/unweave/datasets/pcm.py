@@ -223,15 +223,16 @@ class PcmCache:
             raise DatasetError(
                 f"cannot keep {part.path.name!r} ({megabytes:.0f} MB) in the cache folder"
                 f" {str(self.folder)!r}: {error.strerror or error}; make room or give another"
-                " folder by cache_dir"
+                " folder by cache_dir (--cache-dir)"
             ) from error
 
     def _spool(self, part: AudioPart, blocks: Blocks, spool: BinaryIO) -> tuple[int, float]:
         """Collect a whole signal as float32 of shape (frames, channels); give length and peak."""
         frames, highest = 0, 0.0
         for block in blocks:
-            if not np.isfinite(block).all():
-                second = frames / self.sample_rate
+            finite = np.isfinite(block).all(0)
+            if not finite.all():
+                second = (frames + int(finite.argmin())) / self.sample_rate
                 raise DatasetError(
                     f"{str(part.path)!r} holds NaN or infinite samples (near {second:.1f} s)"
                 )

@@ -65,7 +65,7 @@ def settle_shape(
         if number != 1 and part.channels not in (1, number):
             raise DatasetError(
                 f"{str(part.path)!r} has {part.channels} channels: {number} cannot be made of"
-                " them, only 1 can (num_channels=1)"
+                " them, only 1 can (num_channels=1, --num-channels 1)"
             )
     return Shape(rate, number)
 

@@ -177,7 +177,7 @@ def _require_stems(listings: Sequence[Listing], targets: Sequence[str]) -> None:
                 there = ", ".join(sorted(listing.parts))
                 raise DatasetError(
                     f"track {listing.name!r} lacks the stem {name!r} (it has {there}): add the"
-                    " file, or pass missing='silent' if it is not played there"
+                    " file, or pass missing='silent' (--missing silent) if it is not played there"
                 )
 
 

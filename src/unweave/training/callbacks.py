@@ -56,6 +56,7 @@ class Keeper(Callback):
     Args:
         folder: Of the model.
         config: Of the training.
+        yardstick: What losses are measured by: those of another one are not compared with.
 
     Attributes:
         best_loss: Lowest loss so far.
@@ -66,6 +67,7 @@ class Keeper(Callback):
 
     folder: ModelFolder
     config: Config
+    yardstick: str
     best_loss: float = math.inf
     best_epoch: int = 0
     improved: bool = False
@@ -123,7 +125,11 @@ class Keeper(Callback):
                         self.folder.save_network(part, network, self.config, about)
                 except (OSError, WeightsError) as error:
                     raise cannot_write(path, error) from error
-        best = {"best_loss": self.best_loss, "best_epoch": self.best_epoch}
+        best = {
+            "best_loss": self.best_loss,
+            "best_epoch": self.best_epoch,
+            "yardstick": self.yardstick,
+        }
         save_state(self.folder.last_checkpoint, module.state() | {"keeper": best})
 
 

@@ -5,6 +5,8 @@ excerpts r + w (k b + j), j = 0 ... b - 1: all processes together see what one p
 batches of w b.
 """
 
+import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +36,14 @@ from unweave.training.config import Config
 
 Excerpt = tuple[Tensor, Tensor]
 Key = tuple[int, int]
-_LAYOUTS = {"musdb18": "stem.mp4"}
+_LOSS_SETTINGS = (
+    "criterion",
+    "construction_loss",
+    "alpha_constant",
+    "beta_constant",
+    "kl_weight",
+    "stft_weight",
+)
 
 
 class _Excerpts(Dataset[Excerpt]):
@@ -177,6 +186,7 @@ class Data:
             more = {"augment": augmentation_of(config), "remix": data.random_mixing}
         self.train = self._folder(path, "train", progress, **more)
         self.validation = self._validation(path, progress)
+        _require_sound(self.train, path)
         for folder in (self.train, self.validation):
             # Workers that are not forked are sent the folder; a listener cannot be sent
             if folder is not None:
@@ -207,7 +217,7 @@ class Data:
             active=1 - data.silent_share,
             resample=True,  # the configuration names the rate
             missing=data.missing,
-            layout=_LAYOUTS.get(data.layout, data.layout),
+            layout=data.layout,
             cache_dir=data.cache_dir,
             progress=told,
             **more,
@@ -268,6 +278,15 @@ class Data:
         natural = max(1, frames // self.validation.length)
         return min(natural, self._config.dataset_params.max_validation_samples)
 
+    @property
+    def yardstick(self) -> str:
+        """A digest of what losses depend on but the network: only those of one can be compared."""
+        training, data = self._config.training_params, self._config.dataset_params
+        folder = self.train if self.validation is None else self.validation
+        what = [getattr(training, name) for name in _LOSS_SETTINGS]
+        what += [data.targets, data.sample_length, [track.name for track in folder.tracks]]
+        return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
     def excerpts(self, number: int) -> list[Excerpt]:
         """Give the first excerpts of the validation, or of the training if there is none.
 
@@ -295,6 +314,17 @@ class Data:
             return
         for track in folder.tracks:
             yield (track.name, *_whole(track, folder))
+
+
+def _require_sound(folder: AudioFolder, path: Path) -> None:
+    """Raise for a target that there is nothing to learn of."""
+    for name in folder.targets:
+        found = [track.stems[name] for track in folder.tracks if name in track.stems]
+        if not any(any(stem.levels) for stem in found):
+            raise DatasetError(
+                f"{str(path)!r}: {name!r} is silent in all {len(folder.tracks)} tracks to train on:"
+                " there is nothing to learn of it, leave it out of targets (--targets)"
+            )
 
 
 def _whole(track: Signals, folder: AudioFolder) -> Excerpt:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
-from unweave.errors import DependencyError, ParameterError
+from unweave.errors import DependencyError, ParameterError, WeightsError
 from unweave.models import load_weights
 from unweave.models.weights import save_weights, weights_metadata
 from unweave.training.card import card_of
@@ -20,7 +20,7 @@ from unweave.training.checkpoints import cannot_write
 from unweave.training.cores import Core, core_of
 from unweave.training.files import replacing
 from unweave.training.model_folder import ModelFolder
-from unweave.training.network import architecture_of
+from unweave.training.network import differences
 
 Format = Literal["safetensors", "onnx", "pt2"]
 _MEANT = (
@@ -58,7 +58,7 @@ def export_model(
 
     Raises:
         ConfigError: There is no such model.
-        WeightsError: It has no weights yet, or they are damaged.
+        WeightsError: It has no weights yet, or they are damaged or not those of the settings.
         ParameterError: The format is unknown, a file is there, or the network has no core that can
             be exported.
         DependencyError: ONNX is not installed.
@@ -80,13 +80,17 @@ def export_model(
     if kind == "onnx":
         _require_onnx()
     config = place.load_config()
-    weights = place.weights()
+    weights, (architecture, arguments) = place.weights(), place.trained()
+    if changed := differences(config, architecture, arguments):
+        raise WeightsError(
+            f"{weights}: is of another network than {place.config_file.name} describes"
+            f" ({'; '.join(changed)}): put that back (`unweave config` does)"
+        )
     network, about = load_weights(weights), weights_metadata(weights)
     core = None if kind == "safetensors" else core_of(network, config, frames)
     try:
         with replacing(target) as part:
             if core is None:
-                architecture, arguments = architecture_of(config)
                 save_weights(
                     part,
                     network,

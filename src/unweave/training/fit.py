@@ -19,7 +19,7 @@ from unweave.training.config import Config
 from unweave.training.config_files import save_config
 from unweave.training.events import Event, Listener
 from unweave.training.model_folder import ModelFolder
-from unweave.training.network import architecture_of, build_network
+from unweave.training.network import architecture_of, build_network, differences
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
@@ -86,7 +86,7 @@ def train(
         ConfigError: There is no such model, a setting is wrong, or no data set is known.
         DatasetError: The data set is broken, or lacks a target.
         WeightsError: What is in the folder checkpoint is damaged or of another program.
-        DependencyError: Lightning is not installed.
+        DependencyError: Lightning, or what logs or pictures need, is not installed.
         UnweaveError: The loss is no number, the disk is full, or another training is under way;
             the last whole epoch is kept.
 
@@ -95,7 +95,7 @@ def train(
         Traceback (most recent call last):
         unweave.errors.ConfigError: no_such_model: no such model folder: ...
     """
-    _require_lightning()
+    _require("lightning", "pydantic")
     place = ModelFolder.open(folder)
     kept = place.load_config()
     if dataset_path is not None:
@@ -105,6 +105,7 @@ def train(
         raise ConfigError(
             f"{place.path}: no data set is known: `unweave train {place.path} path/to/dataset`"
         )
+    _require_shown(config)
     from unweave.training.running import quiet
 
     with ExitStack() as stack:
@@ -137,18 +138,30 @@ def first_process() -> bool:
     return True
 
 
-def _require_lightning() -> None:
-    for name in ("lightning", "pydantic"):
+def _require(*names: str, remedy: str = "") -> None:
+    for name in names:
         if importlib.util.find_spec(name) is None:
-            raise DependencyError(f"training needs {name}: pip install 'unweave[train]'")
+            raise DependencyError(f"training needs {name}: pip install 'unweave[train]'{remedy}")
+
+
+def _require_shown(config: Config) -> None:
+    """See now, not after hours, whether there is what draws pictures and writes logs."""
+    shown = config.visualizer_params
+    if shown.tensorboard:
+        _require("tensorboard", remedy=", or train without logs (--no-tensorboard)")
+    if (shown.view_spectrogram or shown.view_waveform) and (shown.save_image or shown.tensorboard):
+        _require(
+            "matplotlib",
+            remedy=", or train without pictures (--no-view-spectrogram --no-view-waveform)",
+        )
 
 
 def _for_this_run(kept: Config, settings: Mapping[str, Any]) -> Config:
     config = kept.changed(**settings)
-    if architecture_of(config) != architecture_of(kept):
-        changed = ", ".join(settings)
+    if changed := differences(config, *architecture_of(kept)):
         raise ConfigError(
-            f"a run cannot change the network ({changed}): `unweave config` can, before the first"
+            f"a run cannot change the network ({'; '.join(changed)}): `unweave config` can, before"
+            " the first"
         )
     return config
 
@@ -197,8 +210,7 @@ class _Run:
         from unweave.training.running import build_trainer, run_trainer
 
         training = self.config.training_params
-        before = (self.state or {}).get("keeper", {})
-        keeper = Keeper(self.place, self.config, **before)
+        keeper = Keeper(self.place, self.config, self.data.yardstick, **self._best())
         trainer = build_trainer(self.place, self.config)
         train, validation = self.data.loaders(
             lambda: (trainer.global_rank, trainer.world_size),
@@ -232,6 +244,16 @@ class _Run:
             waited=train.waited / max(seconds, 1e-9),
             stopped=module.epochs_done < last,
         )
+
+    def _best(self) -> dict[str, Any]:
+        """Give the best so far, unless losses are of another kind now, or of other tracks."""
+        if self.state is None or "keeper" not in self.state:
+            return {}
+        best: dict[str, Any] = dict(self.state["keeper"])
+        if best.pop("yardstick", None) == self.data.yardstick:
+            return best
+        self.state["schedule"] |= {"best": math.inf, "stalled": 0}
+        return {}
 
     def _decoded(self, done: int, total: int) -> None:
         if self.listener is not None and first_process():
@@ -284,11 +306,18 @@ def _network_of(place: ModelFolder, config: Config, state: Mapping[str, Any] | N
     network = build_network(config)
     if state is not None:
         try:
-            network.load_state_dict(state["network"])
-        except (RuntimeError, LookupError) as error:
+            changed = differences(config, *state["architecture"])
+            if not changed:
+                network.load_state_dict(state["network"])
+        except (LookupError, RuntimeError, TypeError) as error:
+            raise WeightsError(
+                f"{place.last_checkpoint}: is damaged, or of another version of unweave: move the"
+                " folder checkpoint away to train anew"
+            ) from error
+        if changed:
             raise WeightsError(
                 f"{place.last_checkpoint}: is of another network than {place.config_file.name}"
-                " describes: put the settings of the network back, or move the folder checkpoint"
-                " away to train anew"
-            ) from error
+                f" describes ({'; '.join(changed)}): put that back (`unweave config` does), or move"
+                " the folder checkpoint away to train anew"
+            )
     return network.train()

@@ -17,6 +17,7 @@ from unweave.errors import UnweaveError, WeightsError
 from unweave.evaluation import si_sdr
 from unweave.training.averaging import WeightAverage
 from unweave.training.config import Config
+from unweave.training.network import architecture_of
 from unweave.training.objective import Objective
 from unweave.training.optimisers import Schedule, build_optimizer
 
@@ -84,7 +85,7 @@ class TrainingModule(LightningModule):
                 raise WeightsError(
                     f"the state is that of {self._state['kind']}, the configuration asks for"
                     f" {type(optimizer).__name__} or other groups of weights: an optimiser cannot"
-                    " be changed between runs"
+                    " be changed between runs: put optimizer and lr_lstm back, or make a new model"
                 )
             # The moments are kept; rate, decay and their like are those of the configuration.
             groups = optimizer.state_dict()["param_groups"]
@@ -110,6 +111,7 @@ class TrainingModule(LightningModule):
         return {
             "epoch": self.epochs_done,
             "step": self.steps_done,
+            "architecture": list(architecture_of(self._config)),
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "kind": type(optimizer).__name__,

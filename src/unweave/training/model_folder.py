@@ -13,11 +13,12 @@
 Weights are safetensors that name their architecture; no other file is needed to use them.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from unweave.errors import ConfigError, WeightsError
 from unweave.training.config import Config
@@ -195,6 +196,24 @@ class ModelFolder:
         if config.kind.architecture != "bandmask":
             vars(network)["sums_to_mixture"] = config.sums_to_mixture
         return network
+
+    def trained(self) -> tuple[str, dict[str, Any]]:
+        """Say how the network of the weights to use was built, whatever config.json says now.
+
+        Returns:
+            Its architecture and the arguments, as `architecture_of` gives them.
+
+        Raises:
+            WeightsError: There are no weights, or they are damaged or foreign.
+        """
+        from unweave.models.weights import weights_metadata
+
+        path = self.weights()
+        about = weights_metadata(path)
+        try:
+            return about["unweave.architecture"], json.loads(about["unweave.config"])
+        except (LookupError, ValueError) as error:
+            raise WeightsError(f"{path}: does not say what network it is of") from error
 
     def save_network(
         self,

@@ -1,5 +1,6 @@
 """The network that a configuration describes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,17 @@ from unweave.training.config import Config
 
 _SEGMENT = 10.0  # seconds that a separation gives a network at once
 _WORDS = {"mask_activation": "mask_act_fn"}
+_SETTINGS = {
+    "sources": "targets",
+    "channels": "num_channels",
+    "n_fft": "num_fft",
+    "win_length": "window_size",
+    "stft_hop": "hop_length",
+    "mask_act_fn": "mask_activation",
+    "network": "model_type",
+    "dropout": "dropout_p",
+}
+_FREE = {"dropout", "dropout_p", "segment"}  # weights are of use whatever these are
 
 
 def architecture_of(config: Config) -> tuple[str, dict[str, Any]]:
@@ -43,6 +55,34 @@ def architecture_of(config: Config) -> tuple[str, dict[str, Any]]:
         made |= {"network": kind.network}
         made |= {"segment": data.sample_length if tied else max(data.sample_length, _SEGMENT)}
     return kind.architecture, made | known
+
+
+def differences(config: Config, name: str, arguments: Mapping[str, Any]) -> list[str]:
+    """Say where a configuration describes another network than one that was trained.
+
+    Args:
+        config: The settings.
+        name: Of the trained network's architecture.
+        arguments: That it was built with.
+
+    Returns:
+        Each setting that differs and makes the weights useless, with both values.
+
+    Example:
+        >>> config = Config.template("OpenUnmix")
+        >>> differences(config.changed(targets="drums"), *architecture_of(config))
+        ["targets was ['vocals'] and is ['drums']"]
+    """
+    wanted, built = architecture_of(config)
+    if wanted != name:
+        return [f"the network was a {name} and is a {wanted}"]
+    # Where frames are features of an LSTM their number counts
+    free = _FREE - {"segment"} if built.get("input_axis") == 1 else _FREE
+    return [
+        f"{_SETTINGS.get(key, key)} was {arguments[key]} and is {built[key]}"
+        for key in built
+        if key not in free and key in arguments and arguments[key] != built[key]
+    ]
 
 
 def build_network(config: Config) -> nn.Module:
