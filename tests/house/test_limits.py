@@ -23,6 +23,7 @@ WIDE_DOORS = {
     "decomposition/estimator.py:__init__",
     "decomposition/nmf.py:nmf",
     "decomposition/nmfd.py:nmfd",
+    "training/recipe/__main__.py:train",
 }
 WIDE_PARTS = ("transforms/", "compat/")
 
