@@ -79,10 +79,12 @@ def run(
     def command(*words: str | Path, code: int = 0) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["unweave", *map(str, words)])
         capsys.readouterr()
-        on_termination = signal.getsignal(signal.SIGTERM)
+        numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+        before = {number: signal.getsignal(number) for number in numbers}
         with pytest.raises(SystemExit) as leaving:
             main()
-        signal.signal(signal.SIGTERM, on_termination)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         outcome = Outcome(*capsys.readouterr())
         assert leaving.value.code == code, outcome
         assert "--debug" in words or "Traceback" not in outcome.err

@@ -1,6 +1,7 @@
 """What `unweave separate` says: tables, JSON, progress, and how much of it."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -77,6 +78,44 @@ def test_bars_on_a_terminal_leave_stdout_alone(separate, song, monkeypatch, term
     assert len(rows(told)) == 1
     assert "[red] :smile:.wav" in screen.getvalue()
     assert '"status"' not in screen.getvalue()
+
+
+def test_several_songs_have_a_bar_that_counts_them(separate, song, monkeypatch, terminal):
+    song("a.wav")
+    song("b.wav")
+    screen = terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    separate("a.wav", "b.wav", "gone.wav", "--quiet", code=1)
+    assert "songs" not in screen.getvalue()
+    separate("a.wav", "b.wav", "gone.wav", "--json", "--overwrite", code=1)
+    assert "0 of 3 songs" in screen.getvalue()
+    screen.truncate(0)
+    separate("a.wav", "--json", "--overwrite")
+    assert "songs" not in screen.getvalue()
+
+
+def test_json_fits_into_a_terminal_that_knows_ascii_only(shell, song):
+    song("é🎸.wav")
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1"}
+    process = shell("é🎸.wav", "gone-ü.wav", "--json", "--progress", "json", env=environment)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    told = [json.loads(line) for line in out.decode("ascii").splitlines()]
+    assert {row["input"] for row in told} == {"é🎸.wav", "gone-ü.wav"}
+    events = [json.loads(line) for line in err.decode("ascii").splitlines() if line[0] == "{"]
+    assert {event["input"] for event in events} == {"é🎸.wav"}
+
+
+def test_what_is_too_short_for_a_loudness_is_not_called_silent(separate, song):
+    song("short.wav", seconds=0.1)
+    song("still.wav", level=0)
+    lines = separate("short.wav").out.splitlines()
+    [vocals] = [line.split() for line in lines if line.startswith(" vocals")]
+    assert float(vocals[-2]) < 0
+    assert vocals[-1] == "-"
+    lines = separate("still.wav").out.splitlines()
+    [vocals] = [line.split() for line in lines if line.startswith(" vocals")]
+    assert vocals[-2:] == ["silent", "silent"]
 
 
 def test_quiet_says_nothing_but_errors(separate, song):

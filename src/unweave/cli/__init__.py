@@ -120,7 +120,9 @@ def _usage(error: TyperException) -> str:
         return ""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "unweave"
-    return f"{error.format_message().rstrip('.')} ({command} --help)"
+    words = [word for word in sys.argv[1:] if word[:1] == "-" and os.path.lexists(word)]
+    hint = f"; write ./{words[0]} for the file of that name" if words else ""
+    return f"{error.format_message().rstrip('.')} ({command} --help{hint})"
 
 
 def _open_streams() -> None:

@@ -2,16 +2,46 @@
 
 import glob
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from unweave.separation.layout import Track
 
 OTHER_SUFFIXES = {".aif", ".aifc", ".wave", ".oga"}
+
+
+def seconds(given: object) -> float:
+    """Read a time: seconds, or minutes and hours with colons.
+
+    Args:
+        given: the word on the command line.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        typer.BadParameter: it is no time.
+
+    Example:
+        >>> seconds("1:02:03.5"), seconds("1:30"), seconds("-2")
+        (3723.5, 90.0, -2.0)
+    """
+    parts = str(given).split(":")
+    try:
+        if len(parts) == 1:
+            return float(parts[0])
+        if len(parts) > 3 or not all(re.fullmatch(r"\d+(\.\d*)?", part) for part in parts):
+            raise ValueError
+    except ValueError:
+        raise typer.BadParameter(f"{given!r} is no time: give seconds, or 1:30") from None
+    return sum(float(part) * 60**power for power, part in enumerate(reversed(parts)))
 
 
 def find_tracks(

@@ -68,6 +68,7 @@ class Reporter:
         self.names: dict[Path, str] = {}
         self._bars: Progress | None = None
         self._tasks: dict[Path, TaskID] = {}
+        self._songs: TaskID | None = None
         self._lock = threading.Lock()
         self._said = 0.0
 
@@ -79,8 +80,13 @@ class Reporter:
             print(f"{kind} on {separator.device}: {stems}", file=sys.stderr)
 
     @contextmanager
-    def live(self, songs: int) -> Iterator[None]:
-        """Show progress bars for as long as this lasts."""
+    def live(self, songs: int, *, counted: bool = False) -> Iterator[None]:
+        """Show progress bars for as long as this lasts.
+
+        Args:
+            songs: how many there are.
+            counted: show how many of them are done, each of which `add` is told of.
+        """
         bar = self.style is ProgressStyle.BAR
         auto = self.style is ProgressStyle.AUTO and sys.stderr.isatty()
         if self.verbosity.quiet or not (bar or auto) or not songs:
@@ -98,8 +104,10 @@ class Reporter:
             # A redirected stdout must not end up among the bars on stderr.
             redirect_stdout=sys.stdout.isatty(),
         ) as self._bars:
+            if counted and songs > 1:
+                self._songs = self._bars.add_task(f"0 of {songs} songs", total=songs)
             yield
-        self._bars = None
+        self._bars = self._songs = None
 
     def progress(
         self, path: Path, done: float, total: float | None, facts: dict[str, float] | None = None
@@ -164,6 +172,11 @@ class Reporter:
             task = self._tasks.pop(result.path, None)
             if self._bars is not None and task is not None:
                 self._bars.remove_task(task)
+            if self._bars is not None and self._songs is not None:
+                self._bars.advance(self._songs)
+                songs = self._bars.tasks[self._bars.task_ids.index(self._songs)]
+                said = f"{songs.completed:.0f} of {songs.total:.0f} songs"
+                self._bars.update(self._songs, description=said)
         if result.error is not None:
             self.fail(self._given(result.path), result.error)
             return
@@ -181,7 +194,7 @@ class Reporter:
             return
         rows = table("stem", "file", "peak dBFS", "LUFS", right=("peak dBFS", "LUFS"))
         for stem in result.stems:
-            rows.add_row(stem.name, str(stem.path), _decibels(stem.peak), _level(stem.loudness))
+            rows.add_row(stem.name, str(stem.path), *_levels(stem.peak, stem.loudness))
         out.print(rows)
         for note in result.notes:
             out.print(note)
@@ -228,9 +241,8 @@ def as_json(result: "FileResult") -> dict[str, Any]:
     }
 
 
-def _decibels(amplitude: float) -> str:
-    return f"{20 * math.log10(amplitude):.1f}" if amplitude > 0 else "silent"
-
-
-def _level(loudness: float) -> str:
-    return f"{loudness:.1f}" if math.isfinite(loudness) else "silent"
+def _levels(peak: float, loudness: float) -> tuple[str, str]:
+    """Put peak and loudness into words; what is short or very soft has no loudness."""
+    if peak <= 0:
+        return "silent", "silent"
+    return f"{20 * math.log10(peak):.1f}", f"{loudness:.1f}" if math.isfinite(loudness) else "-"

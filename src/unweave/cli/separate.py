@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from unweave.cli.inputs import find_tracks, spooled_stdin
+from unweave.cli.inputs import find_tracks, seconds, spooled_stdin
 from unweave.cli.own_model import SEPARATED, OwnModel, own_model
 from unweave.cli.report import ProgressStyle, Reporter, Verbosity
+from unweave.models import list_models
 
 if TYPE_CHECKING:
     from unweave.separation import Separator
     from unweave.separation.layout import OutputOptions
 
+FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "caf", "m4a")
 NAME = "{track}/{stem}.{ext}"
 WHAT, HOW, WHERE, TALK = "What to separate", "Separation", "Output", "Messages"
 
@@ -24,8 +26,9 @@ def separate(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="Audio files, folders, globs, or - for standard input; before them the folder of"
-            " a model of one's own, if it is to be used."
+            help="Audio files, folders, globs, or - for standard input (./-x.wav for a name that"
+            " begins with a dash); before them the folder of a model of one's own, if it is to be"
+            " used."
         ),
     ],
     output: Annotated[
@@ -41,42 +44,73 @@ def separate(
     name: Annotated[
         str,
         typer.Option(
-            help="Path of each file: {track}, {stem}, {ext}, {parent}.", rich_help_panel=WHERE
+            help="Path of each file within OUTPUT: {track}, {stem}, {ext}; {parent}: the song's"
+            " folder; {suffix}: of the song's file.",
+            rich_help_panel=WHERE,
         ),
     ] = NAME,
     stems: Annotated[
         str | None,
-        typer.Option(help="Write only these: vocals,drums", rich_help_panel=WHAT),
+        typer.Option(help="Write only these, such as vocals,drums.", rich_help_panel=WHAT),
     ] = None,
     two_stems: Annotated[
         str | None,
-        typer.Option(help="Write this stem and the rest as one.", rich_help_panel=WHAT),
+        typer.Option(
+            help="Write this stem and all the rest as a second one: vocals for karaoke.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     residual: Annotated[
         bool,
         typer.Option("--residual", help="Write what no stem holds.", rich_help_panel=WHAT),
     ] = False,
     start: Annotated[
-        float, typer.Option(metavar="SEC", help="Leave out the beginning.", rich_help_panel=WHAT)
+        float,
+        typer.Option(
+            metavar="TIME",
+            parser=seconds,
+            help="Leave out the beginning: seconds, or 1:30.",
+            rich_help_panel=WHAT,
+        ),
     ] = 0.0,
     duration: Annotated[
-        float | None, typer.Option(metavar="SEC", help="Stop after this.", rich_help_panel=WHAT)
+        float | None,
+        typer.Option(
+            metavar="TIME",
+            parser=seconds,
+            help="Separate so much and no more: seconds, or 1:30.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     format: Annotated[
         str,
-        typer.Option(help="wav, flac, ogg, mp3, opus, m4a, ...", rich_help_panel=WHERE),
+        typer.Option(
+            help="wav, flac, ogg, mp3, opus, m4a, aiff or caf.",
+            autocompletion=lambda: list(FORMATS),
+            rich_help_panel=WHERE,
+        ),
     ] = "wav",
     subtype: Annotated[
         str | None,
-        typer.Option(help="pcm_16, pcm_24, float, ...", rich_help_panel=WHERE),
+        typer.Option(
+            help="Coding of the samples: pcm_16, pcm_24, pcm_32, float or double, where the format"
+            " has it. Left out: float for wav, aiff and caf, pcm_24 for flac.",
+            rich_help_panel=WHERE,
+        ),
     ] = None,
     stem_mp4: Annotated[
         bool,
-        typer.Option("--stem-mp4", help="Write one .stem.mp4 a song.", rich_help_panel=WHERE),
+        typer.Option(
+            "--stem-mp4", help="Write one .stem.mp4 a song, for DJ software.", rich_help_panel=WHERE
+        ),
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option(help="Name (unweave models) or weights file.", rich_help_panel=HOW),
+        typer.Option(
+            help="Name (see `unweave models`) or weights file.",
+            autocompletion=lambda: list_models(),
+            rich_help_panel=HOW,
+        ),
     ] = None,
     device: Annotated[
         str,
@@ -86,25 +120,45 @@ def separate(
     ] = "auto",
     segment: Annotated[
         float | None,
-        typer.Option(metavar="SEC", help="Seconds seen at once.", rich_help_panel=HOW),
+        typer.Option(
+            metavar="SEC",
+            help="Seconds seen at once; memory grows with it. Left out: what the model likes.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     overlap: Annotated[
         float | None,
-        typer.Option(help="Share of a segment that is cross-faded.", rich_help_panel=HOW),
+        typer.Option(
+            help="Share of a segment that its successor repeats, 0 to 0.95. Left out: 0.1.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     shifts: Annotated[
-        int, typer.Option(help="Average this many shifted runs.", rich_help_panel=HOW)
+        int,
+        typer.Option(
+            help="Average this many shifted runs: a little better, as many times slower.",
+            rich_help_panel=HOW,
+        ),
     ] = 0,
     wiener: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Refine by N steps of a Wiener filter.", rich_help_panel=HOW
+            metavar="N",
+            help="Refine by N steps of a multichannel Wiener filter; it helps where the stems lie"
+            " at different places in the stereo picture.",
+            rich_help_panel=HOW,
         ),
     ] = 0,
-    workers: Annotated[int, typer.Option(help="Songs done at once.", rich_help_panel=HOW)] = 1,
+    workers: Annotated[
+        int, typer.Option(help="Songs done at once; memory grows with it.", rich_help_panel=HOW)
+    ] = 1,
     skip_existing: Annotated[
         bool,
-        typer.Option("--skip-existing", help="Leave finished songs alone.", rich_help_panel=WHERE),
+        typer.Option(
+            "--skip-existing",
+            help="Leave songs alone whose files are all there.",
+            rich_help_panel=WHERE,
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing files.", rich_help_panel=WHERE)
@@ -114,16 +168,26 @@ def separate(
         typer.Option("--json", help="One JSON object a song on stdout.", rich_help_panel=TALK),
     ] = False,
     progress: Annotated[
-        ProgressStyle, typer.Option(help="On stderr.", rich_help_panel=TALK)
+        ProgressStyle,
+        typer.Option(
+            help="On stderr: a bar, one JSON object a line, or none; auto: a bar on terminals.",
+            rich_help_panel=TALK,
+        ),
     ] = ProgressStyle.AUTO,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only errors.", rich_help_panel=TALK)
+        bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=TALK)
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=TALK)
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Say also which model runs on which device.",
+            rich_help_panel=TALK,
+        ),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=TALK)
+        bool, typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=TALK)
     ] = False,
 ) -> None:
     """Separate songs into stems: OUTPUT/<track>/vocals.wav, drums.wav, bass.wav, other.wav.
@@ -248,7 +312,7 @@ def _run(
             progress=reporter.progress,
         )
         # Closed here and now, or threads would go on after an interruption of the reporter
-        with closing(results), reporter.live(len(tracks)):
+        with closing(results), reporter.live(len(tracks), counted=True):
             for result in results:
                 reporter.add(result)
     return reporter.end()

@@ -1,5 +1,6 @@
 """Decides which files a separation writes, before anything is separated."""
 
+import math
 import os
 import string
 from collections.abc import Iterable, Sequence
@@ -65,8 +66,8 @@ class OutputOptions:
             raise ParameterError(f"existing={self.existing!r} must be refuse, skip or overwrite")
         if not self.start >= 0:
             raise ParameterError(f"start={self.start} s must be 0 or more")
-        if self.duration is not None and not self.duration > 0:
-            raise ParameterError(f"duration={self.duration} s must be more than 0")
+        if self.duration is not None and not 0 < self.duration < math.inf:
+            raise ParameterError(f"duration={self.duration} s must be a number above 0")
         if self.two_stems is not None and self.stems is not None:
             raise ParameterError(
                 f"stems={list(self.stems)} and two_stems={self.two_stems!r} exclude each other"

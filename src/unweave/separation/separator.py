@@ -364,7 +364,7 @@ def _span(
         raise ParameterError(
             f"start={start} s: {path} lasts {seconds:.2f} s; give a time from 0 up to that"
         )
-    if duration is not None and not duration > 0:
+    if duration is not None and not 0 < duration < math.inf:
         raise ParameterError(f"duration={duration} s must be a positive number")
     first = round(start * info.sample_rate)
     rest = info.frames - first
