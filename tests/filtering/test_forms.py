@@ -6,6 +6,7 @@ import threading
 import pytest
 import torch
 
+from unweave._core import pool
 from unweave.errors import DependencyError, ParameterError
 from unweave.filtering import (
     StreamingWiener,
@@ -104,18 +105,20 @@ def test_models_of_any_type_are_put_in_order_block_by_block(monkeypatch):
 
 
 @pytest.mark.parametrize("channels", [2, 3])
-def test_threads_share_the_rows(monkeypatch, channels):
+def test_threads_share_the_rows(monkeypatch, two_threads, channels):
     v, x = problem(channels, channels)
     monkeypatch.setattr(_compiled, "_SHARE", 1)
+    monkeypatch.setattr(pool, "_SHARE", 1)
+    monkeypatch.setattr(pool, "_LEAST", 1)
     for order in ("by frame", "by frequency"):
         a, b = ORDERS[order](v, x)
         results = []
         for threads in (1, 2, 5):
-            monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+            torch.set_num_threads(threads)
             results.append(expectation_maximization(wiener(a, b), b, backend="compiled"))
         for result in results[1:]:
             for one, other in zip(results[0], result, strict=True):
-                torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+                assert torch.equal(one, other)
 
 
 def test_callers_in_several_threads_do_not_disturb_each_other():

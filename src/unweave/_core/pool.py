@@ -83,8 +83,11 @@ def share(work: Callable[[Job], object], jobs: Sequence[Job], *, size: int) -> N
         >>> out
         tensor([0., 1., 2.])
     """
-    threads = torch.get_num_threads()
-    if threads == 1 or size < _LEAST or _has_modes():
+    if size < _LEAST or torch.compiler.is_compiling() or _has_modes():
+        threads = 1
+    else:
+        threads = torch.get_num_threads()
+    if threads == 1:
         for job in jobs:
             work(job)
         return

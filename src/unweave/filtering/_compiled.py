@@ -1,14 +1,12 @@
 """The local Gaussian filter by compiled kernels: the CPU's fast form, without gradients.
 
 Each function gives what the one of the same name in the plain form gives. Rows are shared among as
-many threads as torch uses; the threads are this module's own, so that forked and concurrent callers
-are safe.
+many threads as torch uses, in parts that do not depend on how many those are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -18,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unweave._core.pool import share
 from unweave.errors import ParameterError
 from unweave.filtering._layout import (
     Array,
@@ -33,7 +32,8 @@ from unweave.filtering._layout import (
 )
 from unweave.filtering._regular import Start
 
-_SHARE = 2**17  # values that are worth a thread of their own
+_SHARE = 2**17  # values that are worth a part of their own
+_PARTS = 8  # at most; their sums are made apart from each other
 _COPIED = 2**18  # values that are put in order at a time
 _REAL = (torch.float32, torch.float64)
 
@@ -170,7 +170,7 @@ class Block:
         last: The row after the last.
         span: The rows as the kernel counts them, the number of lanes, and whether each row has
             covariances of its own.
-        share: Which thread's it is.
+        share: Which part's it is.
         unrolled: Whether the kernel is compiled for these numbers of sources and channels.
         tensors: Of each tensor its memory and its places.
     """
@@ -197,7 +197,7 @@ class _Sums:
             self.rows = np.zeros((self.freq, sources, size))
 
     def of(self, block: Block) -> Array:
-        """Give the memory that a block adds to, which no other thread does."""
+        """Give the memory that a block adds to, which blocks of other parts do not."""
         if self.by_bin:
             if block.share not in self.parts:
                 self.parts[block.share] = np.zeros(self.shape)
@@ -209,8 +209,8 @@ class _Sums:
         if not self.by_bin:
             return unpack(self.rows.transpose(1, 2, 0), self.channels)
         total = np.zeros(self.shape)
-        for share in sorted(self.parts):  # in one order, whichever thread was the first
-            total += self.parts[share]
+        for part in sorted(self.parts):  # in one order, whichever thread was the first
+            total += self.parts[part]
         return unpack(from_lanes(total, self.freq), self.channels)
 
 
@@ -253,22 +253,17 @@ def _shared(work: Callable[[Block], float | None], like: _Like, *tensors: Tensor
     """Do work on all rows, in as many threads as pay; sum what it gives."""
     rows = tensors[0].shape[-2]
     size = sum(x.numel() for x in tensors)
-    threads = max(1, min(torch.get_num_threads(), rows, size // _SHARE))
-    edges = [rows * i // threads for i in range(threads + 1)]
-    inference = torch.is_inference_mode_enabled()  # each thread has a mode of its own
+    parts = max(1, min(_PARTS, rows, size // _SHARE))
+    edges = [rows * i // parts for i in range(parts + 1)]
+    done = [0.0] * parts
 
-    def share(index: int) -> float:
-        done = 0.0
-        with torch.inference_mode(inference):
-            for block in _blocks(edges[index], edges[index + 1], like, tensors):
-                block.share = index
-                done += work(block) or 0.0
-        return done
+    def part(index: int) -> None:
+        for block in _blocks(edges[index], edges[index + 1], like, tensors):
+            block.share = index
+            done[index] += work(block) or 0.0
 
-    if threads == 1:
-        return share(0)
-    with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(share, range(threads)))
+    share(part, range(parts), size=size)
+    return sum(done)
 
 
 def _blocks(first: int, last: int, like: _Like, tensors: tuple[Tensor, ...]) -> Iterator[Block]:
