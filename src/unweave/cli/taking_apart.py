@@ -180,7 +180,8 @@ def _factored(
     options: dict[str, Any] = {"mode": plan.mode, "power": plan.power, "groups": groups}
     sizes = {"sample_rate": rate, "n_fft": transform.n_fft, "hop_length": transform.hop_length}
     factors |= {name: torch.tensor(value) for name, value in sizes.items()}
-    note = f"only {len(H)} components: further frames would explain nothing more"
+    found = "1 component" if len(H) == 1 else f"{len(H)} components"
+    note = f"only {found}: further frames would explain nothing more"
     return Parts(
         names,
         component_blocks(W, H, mixture, transform=transform, **options),
