@@ -10,7 +10,7 @@ SONGS  ?= examples
 
 separate: $(READY)  ## Separate the bundled song and compare with its true stems
 	$(BIN)/unweave separate examples/song/mixture.ogg --output stems --name "song/{stem}" --overwrite
-	$(BIN)/python -m unweave.evaluation stems/song --references examples/song
+	$(BIN)/unweave evaluate stems/song examples/song --baselines mixture --no-bss --output stems/scores.csv --overwrite
 
 test: $(DEV)  ## Prove the package
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
