@@ -2,11 +2,13 @@
 
 import os
 import threading
+from concurrent.futures import Future
 
 import pytest
 import torch
 
-from unweave._core.pool import in_threads, share
+from unweave._core import pool
+from unweave._core.pool import behind, in_threads, share
 
 LARGE = 2**30  # numbers that are worth all threads
 
@@ -131,38 +133,48 @@ def test_an_error_ends_a_share_once_all_have_stopped(two_threads):
 
 
 def test_interrupting_a_share_leaves_nothing_running(two_threads, monkeypatch):
-    begun, interrupted = threading.Event(), []
+    begun, done = threading.Event(), []
+    real = pool._WORKERS.pool(2)
+
+    class Interrupted(Future):
+        def result(self, timeout=None):
+            begun.wait(20)
+            raise KeyboardInterrupt
+
+    class Pool:
+        def submit(self, some):
+            future = real.submit(some)
+            future.__class__ = Interrupted
+            futures.append(future)
+            return future
 
     def work(job):
         begun.set()
         threading.Event().wait(0.01)
-        interrupted.append(job)
-
-    class Interrupted:
-        def __init__(self, future):
-            self.future = future
-
-        def result(self):
-            begun.wait(20)
-            raise KeyboardInterrupt
-
-    import unweave._core.pool as pool
-
-    real = pool._WORKERS.pool(2)
-
-    class Pool:
-        def submit(self, some):
-            futures.append(real.submit(some))
-            return Interrupted(futures[-1])
+        done.append(job)
 
     futures = []
     monkeypatch.setattr(pool._WORKERS, "pool", lambda _: Pool())
-    monkeypatch.setattr(pool, "wait", lambda _: [future.result(20) for future in futures])
     with pytest.raises(KeyboardInterrupt):
         share(work, range(500), size=LARGE)
-    done = len(interrupted)
     assert all(future.done() for future in futures)
-    assert done < 500
+    assert len(done) < 500
+
+
+def test_a_caller_whose_work_is_done_waits_for_no_thread(two_threads):
+    go, begun, seen = threading.Event(), threading.Event(), []
+
+    def occupy(_):
+        begun.set()
+        go.wait(20)
+
+    other = threading.Thread(target=share, args=(occupy, [1]), kwargs={"size": LARGE})
+    other.start()
+    begun.wait(20)
+    share(seen.append, range(3), size=LARGE)
+    go.set()
+    other.join(20)
+    assert sorted(seen) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("inference", [False, True])
@@ -217,3 +229,48 @@ def test_a_forked_process_has_threads_of_its_own(two_threads):
     with os.fdopen(read) as pipe:
         assert pipe.read() == "4"
     os.waitpid(child, 0)
+
+
+def test_what_is_behind_keeps_its_order_and_its_distance(two_threads):
+    made, done, go = [], [], threading.Event()
+
+    def work(job):
+        go.wait(20)
+        assert threading.current_thread() is not threading.main_thread()
+        done.append(job)
+
+    def jobs():
+        for job in range(20):
+            made.append(job)
+            if len(made) == 5:  # four wait, or three and one that has begun
+                assert not done
+                go.set()
+            yield job
+
+    behind(work, jobs(), ahead=4)
+    assert done == made == list(range(20))
+
+
+def test_an_error_behind_ends_the_making(two_threads):
+    made = []
+
+    def jobs():
+        for job in range(1000):
+            made.append(job)
+            yield job
+
+    with pytest.raises(ZeroDivisionError):
+        behind(lambda job: 1 // (job - 3), jobs(), ahead=4)
+    assert len(made) < 20
+
+
+def test_an_error_of_the_making_drops_what_has_not_begun(two_threads):
+    def jobs():
+        yield from range(5)
+        raise KeyError("made")
+
+    done, go = [], threading.Event()
+    threading.Timer(0.1, go.set).start()
+    with pytest.raises(KeyError, match="made"):
+        behind(lambda job: (go.wait(20), done.append(job)), jobs(), ahead=9)
+    assert done == [0]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -95,22 +95,61 @@ def share(work: Callable[[Job], object], jobs: Sequence[Job], *, size: int) -> N
     left = deque(jobs)
 
     def some() -> None:
-        with torch.inference_mode(inference), torch.set_grad_enabled(gradient):
-            while True:
-                try:
-                    job = left.popleft()
-                except IndexError:
-                    return
-                work(job)
+        try:
+            with torch.inference_mode(inference), torch.set_grad_enabled(gradient):
+                while True:
+                    try:
+                        job = left.popleft()
+                    except IndexError:
+                        return
+                    work(job)
+        finally:
+            left.clear()  # an error ends the other threads' work too
 
     pool = _WORKERS.pool(threads)
     futures = [pool.submit(some) for _ in range(min(threads, len(jobs), 1 + size // _SHARE))]
     try:
         for future in futures:
-            future.result()
+            # Where other callers keep the threads busy, some find nothing left to do.
+            if left or not future.cancel():
+                future.result()
     finally:
-        left.clear()  # after an error, or Ctrl-C
-        wait(futures)
+        left.clear()  # after Ctrl-C
+        wait([future for future in futures if not future.cancel()])
+
+
+def behind(work: Callable[[Job], object], jobs: Iterable[Job], *, ahead: int) -> None:
+    """Do jobs one after another in a thread, while the next ones are being made.
+
+    Where torch has one thread, the caller does them in between.
+
+    Args:
+        work: Does one. What it raises ends all, some jobs later.
+        jobs: Makes the jobs, in the caller's thread.
+        ahead: Jobs that may wait.
+
+    Example:
+        >>> done = []
+        >>> behind(done.append, range(3), ahead=2)
+        >>> done
+        [0, 1, 2]
+    """
+    if torch.get_num_threads() == 1:
+        for job in jobs:
+            work(job)
+        return
+    waiting: deque[Future[object]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="unweave-behind") as pool:
+        try:
+            for job in jobs:
+                while waiting and (waiting[0].done() or len(waiting) >= ahead):
+                    waiting.popleft().result()
+                waiting.append(pool.submit(work, job))
+            while waiting:
+                waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _has_modes() -> bool:

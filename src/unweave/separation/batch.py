@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from unweave._core.pool import behind
 from unweave.audio import AudioInfo, info, nearest_rate
 from unweave.errors import AudioFileError, Cancelled, ParameterError, UnweaveError
 from unweave.separation.layout import Job, OutputOptions, Selection, Track, plan_jobs, select_stems
@@ -21,6 +22,8 @@ from unweave.separation.separator import Separator
 from unweave.separation.songwriter import SongWriter, StemResult
 from unweave.separation.stages import resampled
 from unweave.separation.workfolder import remove_leftovers
+
+_AHEAD = 32  # blocks that wait to be written while the network works: some MB
 
 FileProgress = Callable[[Path, float, float | None], object]
 """Called with the song's path, the seconds done and the seconds in all."""
@@ -196,8 +199,7 @@ class _Batch:
             # "software" tells what made the song's own file
             tags={name: text for name, text in facts.tags.items() if name != "software"},
         ) as writer:
-            for block in resampled(stems, facts.sample_rate, rate):
-                writer.write(block)
+            behind(writer.write, resampled(stems, facts.sample_rate, rate), ahead=_AHEAD)
             written = writer.finish(cancel=cancel)
         return FileResult(
             job.track.path,
