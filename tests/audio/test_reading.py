@@ -97,6 +97,15 @@ def test_the_content_counts_not_the_suffix(library, tmp_path, name):
     assert audio.info(path).frames == 120_000
 
 
+@pytest.mark.parametrize("name", ["m4a", "flac", "ogg"])
+def test_what_is_only_called_an_mp3_is_read_without_a_word(library, tmp_path, name, capfd):
+    path = tmp_path / "x.mp3"  # libsndfile's MPEG decoder would search it, and say so on stderr
+    path.write_bytes((library / f"x.{name}").read_bytes())
+    samples, _ = audio.read(path)
+    assert torch.equal(samples, audio.read(library / f"x.{name}")[0])
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_streams_in_memory_are_read(library, name):
     content = (library / f"x.{name}").read_bytes()

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 import unweave
+from unweave.audio import formats
+from unweave.cli.separate import FORMATS
 from unweave.models import list_models
 
 
@@ -90,6 +92,33 @@ def test_models_as_json(run):
     assert [json.loads(run("models", "info", m["name"], "--json").out) for m in found] == found
     assert found[0]["bytes"] > 0
     assert found[0]["licence"]
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["bandmask"], "`unweave models info bandmask`"),
+        (["infoo"], "`unweave models info NAME`"),
+        (["list", "bandmask"], "`unweave models info bandmask`"),
+    ],
+)
+def test_models_that_is_not_understood_is_answered_with_what_would_be(run, words, advice):
+    assert advice in run("models", *words, code=2).err
+
+
+@pytest.mark.parametrize(
+    ("option", "begun", "expected"),
+    [("--format", "fl", ["flac"]), ("--model", "", list_models()), ("--progress", "n", ["none"])],
+)
+def test_the_shell_completes_values(run, monkeypatch, option, begun, expected):
+    monkeypatch.setenv("_UNWEAVE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"unweave separate {option} {begun}")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    assert run().out.split() == expected
+
+
+def test_the_shell_completes_every_format():
+    assert set(FORMATS) == set(formats.FORMATS)
 
 
 def test_models_info_shows_a_card(run):

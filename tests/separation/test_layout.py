@@ -53,6 +53,48 @@ def test_names_are_filled_in():
     }
 
 
+@pytest.mark.parametrize(
+    ("paths", "remedy"),
+    [
+        (("a/song.mp3", "b/song.mp3"), "{parent}/{track}/{stem}.{ext}"),
+        (("a/song.mp3", "a/song.flac"), "{track}.{suffix}/{stem}.{ext}"),
+        (("x/a/song.mp3", "y/a/song.mp3"), None),
+    ],
+)
+def test_songs_of_one_name_are_refused_with_a_remedy_that_works(paths, remedy):
+    first, second = plan(paths)
+    assert first.refusal is None
+    assert f"the same files as those of {paths[0]}:" in second.refusal
+    if remedy is None:
+        assert "the folder that holds both" in second.refusal
+    else:
+        assert remedy in second.refusal
+        assert [job.refusal for job in plan(paths, name=remedy)] == [None, None]
+
+
+def test_a_song_is_one_song_by_any_of_its_names(tmp_path):
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "a.wav").touch()
+    (tmp_path / "link").symlink_to("songs")
+    (tmp_path / "b.wav").symlink_to("songs/a.wav")
+    paths = [tmp_path / "songs/a.wav", tmp_path / "link/../songs/a.wav", tmp_path / "link/a.wav"]
+    assert len(plan([*paths, tmp_path / "b.wav"])) == 1
+
+
+def test_a_stem_that_is_a_link_to_a_song_is_not_written(tmp_path):
+    (tmp_path / "song.wav").touch()
+    (tmp_path / "out" / "song").mkdir(parents=True)
+    (tmp_path / "out/song/bass.wav").symlink_to("../../song.wav")
+    [job] = plan([tmp_path / "song.wav"], output=tmp_path / "out")
+    assert "would be overwritten" in job.refusal
+
+
+@pytest.mark.parametrize("duration", [0, -1, float("nan"), float("inf")])
+def test_a_duration_is_a_finite_time(duration):
+    with pytest.raises(ParameterError, match="duration="):
+        OutputOptions(duration=duration)
+
+
 def test_braces_in_song_names_are_only_text():
     [job] = plan(["{stem}{0}.wav"])
     assert job.targets["bass"] == Path("out/{stem}{0}/bass.wav")
