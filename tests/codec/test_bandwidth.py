@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unweave.codec import BandwidthLimit, kept_bins, limit_bandwidth, restore_bandwidth
 from unweave.errors import ParameterError
 
 
+@settings(deadline=None)
 @given(n_fft=st.integers(1, 5000), rate=st.integers(8000, 96_000), highest=st.floats(0, 50_000))
 def test_bins_at_the_limit_or_below_stay(n_fft, rate, highest):
     frequencies = np.arange(n_fft // 2 + 1) * rate

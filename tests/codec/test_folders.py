@@ -181,6 +181,10 @@ def test_what_is_there_is_refused_skipped_or_replaced():
     found = encoded(job, existing="skip", codec=other).error
     assert isinstance(found, CodecError)
     assert "hop_length=64, not 128" in str(found)
+    lower = SpectrogramCodec(**SMALL | {"max_frequency": 1000})
+    found = encoded(job, existing="skip", codec=lower).error
+    assert isinstance(found, CodecError)
+    assert "bins=129, not 33" in str(found)
     Path("a.jpg").write_bytes(made[:100])
     assert encoded(job, existing="skip").status == "failed"
 

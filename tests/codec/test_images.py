@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
@@ -120,6 +120,7 @@ def test_rows_of_jpeg_are_those_of_the_whole(height, width):
     assert len(two) == 1 or height < 100 or max(two) < 1.4 * min(two)
 
 
+@settings(deadline=None)
 @given(frames=st.integers(1, 65_000))
 def test_every_width_has_an_interval_that_divides_it(frames):
     size, width = _jpeg.interval(frames)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unweave.codec import Scaling, scale, unscale
@@ -33,6 +33,7 @@ def test_levels_are_those_of_the_formula(law, lead):
 
 
 @pytest.mark.parametrize("law", LAWS)
+@settings(deadline=None)
 @given(value=st.floats(1e-5, 1e5), exponent=st.floats(0.2, 1.5), factor=st.floats(1e-2, 1e6))
 def test_the_inverse_gives_magnitudes_back(law, value, exponent, factor):
     layer = Scaling(law=law, exponent=exponent, factor=factor)

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unweave.codec import Quantization, dequantize, level_bounds, quantization_error, quantize
 from unweave.errors import ParameterError
 
 
+@settings(deadline=None)
 @given(
     bits=st.integers(1, 16),
     lower=st.floats(-100, 100),
@@ -29,6 +30,7 @@ def test_the_error_stays_within_its_bound(bits, lower, width, rounding, seed):
     assert float(error) <= layer.error_bound * (1 + 1e-9) + 1e-12 * (abs(lower) + width)
 
 
+@settings(deadline=None)
 @given(bits=st.integers(1, 16))
 def test_codes_come_back_as_themselves(bits):
     codes = torch.arange(2**bits)
@@ -48,6 +50,7 @@ def test_floor_is_norberts_cast():
     assert np.array_equal(ours.numpy(), (levels.numpy() * 255).astype(np.uint8))
 
 
+@settings(deadline=None)
 @given(
     size=st.integers(1, 50),
     percentiles=st.tuples(st.floats(0, 100), st.floats(0, 100)).filter(lambda p: p[1] - p[0] > 1),

@@ -251,11 +251,14 @@ def _make_folder(folder: Path) -> None:
 def _fits(job: EncodeJob, codec: SpectrogramCodec) -> None:
     """Raise if the image that is there was made with other settings."""
     made, wanted = codec.info(job.target), codec.settings
-    for name in ("n_fft", "hop_length", "window", "center", "law", "exponent", "bits", "rounding"):
-        if getattr(made, name) != getattr(wanted, name):
+    names = ("n_fft", "hop_length", "window", "center", "law", "exponent", "bits", "rounding")
+    pairs = [(name, getattr(made, name), getattr(wanted, name)) for name in names]
+    pairs.append(("bins", made.bins, max(1, wanted.bins(made.sample_rate))))
+    for name, found, asked in pairs:
+        if found != asked:
             raise CodecError(
-                f"{str(job.target)!r} is there with {name}={getattr(made, name)!r}, not"
-                f" {getattr(wanted, name)!r}: --overwrite makes it anew"
+                f"{str(job.target)!r} is there with {name}={found!r}, not {asked!r}: --overwrite"
+                " makes it anew"
             )
 
 
