@@ -218,7 +218,8 @@ def invert(spec: Tensor, made: Plan, bins: Bins, hop_length: int, search: Search
     def fill(rows: slice) -> None:
         out[rows] = restored(values[rows])
 
-    share(fill, list(evenly(len(values), TOGETHER // length)), size=values.numel())
+    size = len(values) * length * len(made.stages)
+    share(fill, list(evenly(len(values), TOGETHER // length)), size=size)
     return out.reshape(*spec.shape[:-2], length)
 
 
