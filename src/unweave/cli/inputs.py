@@ -41,7 +41,7 @@ def seconds(given: object) -> float:
             raise ValueError
     except ValueError:
         raise typer.BadParameter(f"{given!r} is no time: give seconds, or 1:30") from None
-    return sum(float(part) * 60**power for power, part in enumerate(reversed(parts)))
+    return sum(float(part) * 60.0**power for power, part in enumerate(reversed(parts)))
 
 
 def find_tracks(
