@@ -86,8 +86,10 @@ def test_little_is_said_where_little_is_wanted(model, run, words):
 
 
 def test_bars_are_drawn(model, run):
-    told = run("train", model, "music", "--no-evaluate", "--progress", "bar")
+    words = ("--progress", "bar", "--no-silent-checkpoint")
+    told = run("train", model, "music", "--no-evaluate", *words)
     assert "epoch 1/1" in told.err
+    assert f"kept {model}" in told.err.replace("\n", "")
 
 
 def test_what_is_wrong_is_said_in_one_line(model, run):

@@ -1,6 +1,7 @@
 """What happens beside a training: the average of the weights, logs, snapshots, events."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -96,7 +97,10 @@ def trained(tmp_path_factory, music):
         num_images=2,
         accelerator="cpu",
         view_gradient=True,
+        view_norm=True,
         view_weights=True,
+        play_residual=True,
+        silent_checkpoint=False,
         cache_dir=str(folder / "cache"),
     )
     path = ModelFolder.create(folder / "my_model", config).path
@@ -110,6 +114,7 @@ def test_snapshots_are_sounds_and_pictures_of_validation(trained):
     sounds = {
         *(f"mixture_{n}.wav" for n in (1, 2)),
         *(f"vocals_{n}_{when}.wav" for n in (1, 2) for when in ("true", "epoch2", "epoch3")),
+        *(f"vocals_{n}_residual_epoch{epoch}.wav" for n in (1, 2) for epoch in (2, 3)),
     }
     pictures = {
         f"vocals_{n}_{when}_{kind}.png"
@@ -124,6 +129,8 @@ def test_snapshots_are_sounds_and_pictures_of_validation(trained):
     made, _ = audio.read(path / "audio" / "vocals_1_epoch3.wav")
     assert rate == 8000
     assert mixture.shape == true.shape == made.shape == (1, 2000)
+    rest, _ = audio.read(path / "audio" / "vocals_1_residual_epoch3.wav")
+    assert torch.allclose(made + rest, mixture, atol=1e-6)
     assert 0 < made.abs().max() <= 2 * mixture.abs().max()
     assert not torch.equal(mixture, true)
 
@@ -138,10 +145,13 @@ def test_logs_hold_every_epoch(trained):
     expected = [(row["epoch"], pytest.approx(row["val_loss"], rel=1e-5)) for row in result.history]
     assert found == expected
     assert len(found) == 3
+    norms = logs.Scalars("gradient_norm")
+    assert [event.step for event in norms] == [1, 2, 3]
+    assert all(event.value > 0 for event in norms)
     assert any(tag.startswith("gradients/") for tag in tags["histograms"])
     assert any(tag.startswith("weights/") for tag in tags["histograms"])
     assert "vocals_1_spectrogram" in tags["images"]
-    assert "vocals_1" in tags["audio"]
+    assert {"vocals_1", "vocals_1_residual"} <= set(tags["audio"])
 
 
 def test_events_tell_of_steps_and_epochs(trained):
@@ -153,6 +163,9 @@ def test_events_tell_of_steps_and_epochs(trained):
     for event, row in zip(epochs, result.history, strict=True):
         assert event.loss == row["loss"]
         assert event.val_loss == row["val_loss"]
+    kept = [event for event in events if event.event == "checkpoint"]
+    assert [event.epoch for event in kept] == [1, 2, 3]
+    assert all(Path(event.path).name == "last.ckpt" for event in kept)
     best = [event.epoch for event in epochs if event.best]
     assert best[-1] == result.best_epoch
     steps = [event for event in events if event.event == "step"]

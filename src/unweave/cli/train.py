@@ -151,12 +151,12 @@ class Listening:
             told = {key: _finite(value) for key, value in asdict(event).items()}
             print(json.dumps(told), file=sys.stderr, flush=True)
             return
-        if self._bars is not None:
+        if self._bars is not None and event.event != "checkpoint":
             self._draw(self._bars, event)
-        if event.event == "epoch":
-            line = _line(event)
+        if event.event in ("epoch", "checkpoint"):
+            line = _line(event) if event.event == "epoch" else f"kept {event.path}"
             if self._bars is not None:
-                self._bars.console.print(line)
+                self._bars.console.print(line, markup=False)
             else:
                 print(line, file=sys.stderr, flush=True)
         elif event.event == "decode" and self._bars is None and event.step < event.steps:

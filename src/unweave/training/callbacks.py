@@ -210,6 +210,10 @@ class Telling(Callback):
                 best=self._keeper.improved,
             )
         )
+        if not self._keeper.config.training_params.silent_checkpoint:
+            epoch, path = ours(pl_module).epochs_done, str(self._keeper.folder.last_checkpoint)
+            best = self._keeper.improved
+            self._tell(Event("checkpoint", epoch, self._epochs, best=best, path=path))
 
 
 def _rate(trainer: Trainer) -> float:
@@ -221,22 +225,26 @@ class Logs(Callback):
 
     Args:
         writer: Of the logs; closed at the end.
-        config: `view_gradient` and `view_weights` are taken from it.
+        config: `view_gradient`, `view_norm` and `view_weights` are taken from it.
     """
 
     def __init__(self, writer: "SummaryWriter", config: Config) -> None:
         self._writer, self._wanted = writer, config.visualizer_params
+        self._norms: list[torch.Tensor] = []
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Draw histograms of the gradients, once an epoch.
+        """Measure gradients before they are clipped; draw their histograms once an epoch.
 
         Args:
             trainer: Of the run.
             pl_module: What is trained.
             optimizer: That is about to step.
         """
+        if self._wanted.view_norm:
+            found = [weight.grad for weight in pl_module.parameters() if weight.grad is not None]
+            self._norms.append(torch.stack([grad.norm() for grad in found]).norm())
         if self._wanted.view_gradient and trainer.is_last_batch:
             for name, weight in ours(pl_module).network.named_parameters():
                 if weight.grad is not None and bool(weight.grad.isfinite().all()):
@@ -254,6 +262,10 @@ class Logs(Callback):
             if math.isfinite(value := measured(trainer, name)):
                 self._writer.add_scalar(name, value, module.epochs_done)
         self._writer.add_scalar("lr", _rate(trainer), module.epochs_done)
+        if self._norms:
+            mean = float(torch.stack(self._norms).mean())
+            self._writer.add_scalar("gradient_norm", mean, module.epochs_done)
+            self._norms.clear()
         if self._wanted.view_weights:
             for name, weight in module.network.named_parameters():
                 self._histogram(f"weights/{name}", weight, pl_module)

@@ -175,6 +175,7 @@ class TrainingParams(Group):
         "max_plateaus": "max_lr_steps",
         "gradient_clip_val": "max_grad_norm",
         "scheduler": "schedule",
+        "device": "accelerator",
     }
 
     training_mode: bool = setting(True, "SeparationModel starts in training mode")
@@ -224,7 +225,7 @@ class TrainingParams(Group):
     pin_memory: bool = setting(True, "load into page-locked memory if there is a GPU")
     persistent_workers: bool = setting(True, "keep them from epoch to epoch")
     pre_fetch: Whole = setting(4, "batches that each has ready", ge=1, le=64)
-    silent_checkpoint: bool = setting(True, "say nothing of checkpoints")
+    silent_checkpoint: bool = setting(True, "do not tell where states are kept")
     seed: Whole = setting(0, "of weights, excerpts and augmentation", ge=0, le=2**32 - 1)
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = setting("auto", "what to train on")
     devices: Literal["auto"] | Whole = setting("auto", "processes (GPUs) of a machine")
@@ -249,8 +250,10 @@ class VisualizerParams(Group):
     view_spectrogram: bool = setting(True, "draw spectrograms of separated excerpts")
     view_waveform: bool = setting(True, "draw their waveforms")
     view_gradient: bool = setting(False, "log histograms of gradients")
+    view_norm: bool = setting(False, "log the mean norm of gradients before they are clipped")
     view_weights: bool = setting(False, "log histograms of weights")
     play_audio: bool = setting(True, "log separated excerpts as sound")
+    play_residual: bool = setting(False, "log and keep also what estimates leave of the mixture")
     save_image: bool = setting(True, "keep pictures in images/")
     save_audio: bool = setting(True, "keep sound in audio/")
     save_frequency: Whole = setting(5, "epochs from one picture and sound to the next", ge=1)

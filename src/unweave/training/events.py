@@ -10,7 +10,8 @@ class Event:
     """What a training tells of itself.
 
     Attributes:
-        event: "decode" before the first epoch, "step" now and then, "epoch" when one is done.
+        event: "decode" before the first epoch, "step" now and then, "epoch" when one is done,
+            "checkpoint" when its state is kept, unless `silent_checkpoint` is set.
         epoch: Its number, from 1.
         epochs: Number of the last epoch that this run is to make.
         step: Batches done in this epoch, or signals decoded.
@@ -21,6 +22,7 @@ class Event:
         lr: Learning rate of the next update.
         seconds: Since the run or the epoch began.
         best: Whether the validation was the best so far.
+        path: Where the state is kept.
     """
 
     event: str
@@ -34,6 +36,7 @@ class Event:
     lr: float = math.nan
     seconds: float = 0.0
     best: bool = False
+    path: str = ""
 
 
 Listener = Callable[[Event], object]

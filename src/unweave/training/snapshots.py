@@ -82,6 +82,8 @@ class Snapshots(Callback):
                 self._keep_audio(f"{name}_{number}_true", target, None)
             label = f"{name}_{number}"
             self._keep_audio(f"{label}_epoch{epoch}", stem, epoch)
+            if self._wanted.play_residual:
+                self._keep_audio(f"{label}_residual_epoch{epoch}", mixture - stem, epoch)
             if self._wanted.view_spectrogram:
                 figure = spectrograms(stem, target, self._rate)
                 self._keep_image(f"{label}_epoch{epoch}_spectrogram", figure, epoch)
