@@ -180,3 +180,15 @@ def test_the_table_counts_tracks_and_shows_no_rounding(run, music):
 def test_what_cannot_be_done_is_said_at_once(run, music, words, text, code):
     assert text in only_line(run("evaluate", *words, code=code))
     assert not Path("evaluation.csv").exists()
+
+
+def test_estimates_of_other_names_are_named(run, music):
+    for track in ("one", "two"):
+        Path("got", track, "vocals.wav").rename(Path("got", track, "voice.wav"))
+        Path("got", track, "drums.wav").unlink()
+    line = only_line(run("evaluate", "got", "true", code=1))
+    assert line.endswith("nothing to compare: 'true' holds drums, vocals; 'got' holds voice")
+    Path("got/one").rename("got/1")
+    Path("got/two").rename("got/2")
+    line = only_line(run("evaluate", "got", "true", code=1))
+    assert line.endswith("'got' has no folder 'one' with audio in it")

@@ -191,7 +191,15 @@ def _folder(
         }
 
     there = {name for track in tracks for name in track.stems}
-    offered = {name: None for track in tracks for name in files(track) if name in there}
+    found = {name: None for track in tracks for name in files(track)}
+    offered = {name: None for name in found if name in there}
+    if not offered:
+        held = ", ".join(sorted(found))
+        raise DatasetError(
+            f"nothing to compare: {str(plan.dataset)!r} holds {', '.join(sorted(there))};"
+            f" {plan.estimates!r} "
+            + (f"holds {held}" if held else f"has no folder {tracks[0].name!r} with audio in it")
+        )
     return tuple(offered), estimate
 
 
