@@ -69,6 +69,15 @@ def test_standard_input_is_a_song(shell, song, written):
     torch.testing.assert_close(total, mixture, atol=1e-6, rtol=0)
 
 
+def test_a_name_that_begins_with_a_dash_is_told_how_to_give(separate, song, written):
+    song("-d.wav")
+    [line] = separate("-d.wav", code=2).complaints
+    assert "./-d.wav" in line
+    separate("./-d.wav")
+    separate("--overwrite", "--", "-d.wav")
+    assert written() == of("-d")
+
+
 def test_nothing_on_standard_input_is_told(separate, monkeypatch, terminal):
     monkeypatch.setattr(sys, "stdin", terminal())
     [line] = separate("-", code=1).complaints

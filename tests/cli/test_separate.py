@@ -118,7 +118,7 @@ def test_start_and_duration_cut_the_song(separate, song):
     torch.testing.assert_close(
         total, mixture[:, rate // 4 : rate // 4 + rate // 2], atol=1e-6, rtol=0
     )
-    separate("song.wav", "--start", "0.75", "--duration", "9", "--overwrite")
+    separate("song.wav", "--start", "0:0.75", "--duration", "0:00:09", "--overwrite")
     assert audio.info("out/song/bass.wav").frames == rate // 4
     [line] = separate("song.wav", "--start", "1", "--overwrite", code=1).complaints
     assert "song.wav" in line
@@ -277,6 +277,8 @@ def test_options_may_be_spelt_with_underscores(separate, song, written):
         (["--stem-mp4", "--name", "{stem}"], "--name"),
         (["--start", "-1"], "start=-1"),
         (["--duration", "0"], "duration=0"),
+        (["--duration", "inf"], "duration=inf"),
+        (["--duration", "1:x"], "1:30"),
         (["--start", "soon"], "--start"),
         (["--format", "doc"], "flac"),
         (["--subtype", "pcm_99"], "PCM_24"),
