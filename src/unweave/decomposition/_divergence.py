@@ -106,8 +106,12 @@ def _block(v: Tensor, y: Tensor, beta: float) -> float:
         ratio = torch.div(v, y, out=y)
         linear = float(ratio.sum(dtype=exact))
         return linear - float(ratio.log_().sum(dtype=exact)) - ratio.numel()
-    terms = v**beta + (beta - 1) * y**beta - beta * v * y ** (beta - 1)
-    return float(terms.sum(dtype=exact)) / (beta * (beta - 1))
+    # In the form v (v^(beta-1) - y^(beta-1)) / (beta-1) - (v^beta - y^beta) / beta, nothing cancels
+    # where beta is nearly 0 or 1.
+    log = v.log() - y.log()
+    mixed = v * y ** (beta - 1) * torch.expm1((beta - 1) * log) / (beta - 1)
+    terms = torch.where(v > 0, mixed, 0) - y**beta * torch.expm1(beta * log) / beta
+    return float(terms.sum(dtype=exact))
 
 
 def gram_divergence(square: float, cross: Tensor, gram: Tensor, factor: Tensor) -> float:

@@ -13,6 +13,9 @@ from unweave.decomposition._starts import initial, lifted
 from unweave.errors import ParameterError
 
 _REAL = (torch.float32, torch.float64)
+_NOTHING = (
+    1e-9  # a beta nearer to zero is zero: data that are zero would cost more than floats hold
+)
 
 
 def check_spectrogram(V: Tensor) -> Tensor:
@@ -65,7 +68,7 @@ def check_beta(beta: object) -> float:
             f"beta={beta!r} must be a number: 2 for squared error, 1 for Kullback-Leibler, 0 for"
             " Itakura-Saito, or any other"
         )
-    return float(beta)
+    return 0.0 if abs(beta) < _NOTHING else float(beta)
 
 
 @dataclass(frozen=True)
