@@ -1,6 +1,9 @@
-"""Runs each docstring's example in an empty folder of its own, so that it may write files."""
+"""What every test has: examples write to an empty folder of their own; threads are as before."""
+
+from collections.abc import Iterator
 
 import pytest
+import torch
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +14,11 @@ def _examples_write_elsewhere(
 ) -> None:
     if isinstance(request.node, pytest.DoctestItem):
         monkeypatch.chdir(tmp_path_factory.mktemp("example"))
+
+
+@pytest.fixture(autouse=True)
+def _threads_are_given_back() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    if torch.get_num_threads() != before:
+        torch.set_num_threads(before)

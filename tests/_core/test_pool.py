@@ -15,10 +15,7 @@ LARGE = 2**30  # numbers that are worth all threads
 
 @pytest.fixture
 def two_threads():
-    before = torch.get_num_threads()
     torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -34,14 +31,10 @@ def test_jobs_are_done_at_once():
 
 
 def test_threads_share_the_processors_and_give_them_back():
-    before = torch.get_num_threads()
     torch.set_num_threads(4)
-    try:
-        seen = list(in_threads(lambda _: torch.get_num_threads(), [1, 2, 3, 4], workers=2))
-        assert seen == [2] * 4
-        assert torch.get_num_threads() == 4
-    finally:
-        torch.set_num_threads(before)
+    seen = list(in_threads(lambda _: torch.get_num_threads(), [1, 2, 3, 4], workers=2))
+    assert seen == [2] * 4
+    assert torch.get_num_threads() == 4
 
 
 def test_closing_drops_what_has_not_begun():
@@ -90,14 +83,10 @@ def test_shared_jobs_are_done_once_each_by_threads_of_one_processor(two_threads)
 
 @pytest.mark.parametrize(("threads", "size"), [(1, LARGE), (2, 1000)])
 def test_small_work_and_single_threads_share_nothing(threads, size):
-    before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    try:
-        names = []
-        share(lambda _: names.append(threading.current_thread()), range(4), size=size)
-        assert set(names) == {threading.current_thread()}
-    finally:
-        torch.set_num_threads(before)
+    names = []
+    share(lambda _: names.append(threading.current_thread()), range(4), size=size)
+    assert set(names) == {threading.current_thread()}
 
 
 def test_a_share_within_a_share_starts_no_threads(two_threads):
@@ -109,6 +98,23 @@ def test_a_share_within_a_share_starts_no_threads(two_threads):
 
     share(outer, range(6), size=LARGE)
     assert len(names) == 24
+
+
+def test_a_share_within_a_share_never_waits_for_itself(two_threads):
+    """Whatever number of threads work sets for itself."""
+
+    def outer(job):
+        torch.set_num_threads(2)
+        try:
+            share(inner.append, range(4), size=LARGE)
+        finally:
+            torch.set_num_threads(1)
+
+    inner = []
+    sharing = threading.Thread(target=lambda: share(outer, range(6), size=LARGE), daemon=True)
+    sharing.start()
+    sharing.join(20)
+    assert sorted(inner) == sorted(list(range(4)) * 6)
 
 
 def test_an_error_ends_a_share_once_all_have_stopped(two_threads):

@@ -83,7 +83,7 @@ def test_threads_share_the_tiles(monkeypatch, threads):
     monkeypatch.setattr(_products, "_SHARE", 1)
     monkeypatch.setattr(_products, "_VALUES", 1)
     monkeypatch.setattr(_hals, "_SHARE", 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    torch.set_num_threads(threads)
     shared = [quotient_product(V, W, H, 1e-9), quotient_product(V.mT, H.mT, W.mT, 1e-9)]
     shared += [product(V, W), product(V.mT, H.mT), solved(W.mT @ W, alone[0], H)]
     assert all(torch.equal(*both) for both in zip(alone, shared, strict=True))

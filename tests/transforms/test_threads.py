@@ -13,13 +13,6 @@ RATE = 22_050
 SHORT = {"n_fft": 1024, "hop_length": 256}
 
 
-@pytest.fixture(autouse=True)
-def restored_threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 def noise(*shape, dtype=torch.float32):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(3), dtype=dtype)
 

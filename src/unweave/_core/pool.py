@@ -70,7 +70,8 @@ def share(work: Callable[[Job], object], jobs: Sequence[Job], *, size: int) -> N
 
     The threads see the caller's modes of inference and of gradients. Where torch has one thread, as
     in the workers of a data loader or inside another `share`, the caller does all jobs; where it
-    has several, even a single job is done by a thread, which is faster than torch's own.
+    has several, even a single job is done by a thread, which is faster than torch's own. A share
+    within a share is its caller's work too, or threads could wait for each other.
 
     Args:
         work: Does one. What it raises ends all, once the jobs that have begun are done.
@@ -83,7 +84,7 @@ def share(work: Callable[[Job], object], jobs: Sequence[Job], *, size: int) -> N
         >>> out
         tensor([0., 1., 2.])
     """
-    if size < _LEAST or torch.compiler.is_compiling() or _has_modes():
+    if size < _LEAST or torch.compiler.is_compiling() or _has_modes() or _own.sharing:
         threads = 1
     else:
         threads = torch.get_num_threads()
@@ -95,6 +96,7 @@ def share(work: Callable[[Job], object], jobs: Sequence[Job], *, size: int) -> N
     left = deque(jobs)
 
     def some() -> None:
+        _own.sharing = True
         try:
             with torch.inference_mode(inference), torch.set_grad_enabled(gradient):
                 while True:
@@ -105,6 +107,7 @@ def share(work: Callable[[Job], object], jobs: Sequence[Job], *, size: int) -> N
                     work(job)
         finally:
             left.clear()  # an error ends the other threads' work too
+            _own.sharing = False
 
     pool = _WORKERS.pool(threads)
     futures = [pool.submit(some) for _ in range(min(threads, len(jobs), 1 + size // _SHARE))]
@@ -160,6 +163,12 @@ def _has_modes() -> bool:
     return bool(torch._C._len_torch_function_stack() or torch._C._len_torch_dispatch_stack())
 
 
+class _Own(threading.local):
+    """What each thread knows of itself."""
+
+    sharing = False
+
+
 class _Workers:
     """Threads for which torch's operations use one processor; they wait for ever for work."""
 
@@ -198,6 +207,7 @@ def _forget() -> None:
     _WORKERS = _Workers()
 
 
+_own = _Own()
 _WORKERS = _Workers()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
