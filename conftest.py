@@ -1,9 +1,13 @@
 """What every test has: examples write to an empty folder of their own; threads are as before."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 import torch
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in jobs that a script's shell put behind
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
