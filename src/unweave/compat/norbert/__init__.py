@@ -18,8 +18,9 @@ norbert's in double precision. What is different is meant to be:
   and its densities always.
 - `softmask(logit=...)` and `compress_filter` work; norbert's raise.
 - `residual_model` takes models of one channel for mixtures of several, and models of whole numbers;
-  `autoscale=True` computes the residual from the scaled models. norbert 0.2.1 always scales and
-  takes the residual of the models that are not scaled; its later version refuses one channel.
+  it scales models only where `autoscale=True` asks for it, as norbert's later version, and computes
+  the residual from the scaled ones. norbert 0.2.1 always scales and takes the residual of the
+  models that are not scaled; its later version refuses one channel.
 - `smooth` smooths along frames and bins, never along channels and sources. norbert lets a fourth of
   a spectrogram leak into other channels, and as much into other sources.
 - `reduce_interferences` obeys `thresh` and `slope`; norbert's always takes 0.4 and 15.
