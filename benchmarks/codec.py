@@ -80,6 +80,8 @@ def images(sound: Tensor, folder: Path) -> dict[str, tuple[Path, Load]]:
         "norbert": ("norbert", {}),
         "small (avif)": ("small", {}),
         "balanced (jpeg)": ("balanced", {}),
+        "fast (png, 5 bits)": ("fast", {}),
+        "png, 6 bits": ("fast", {"bits": 6}),
         "jpeg q=82": ("balanced", {"quality": 82}),
         "transparent (jpeg)": ("transparent", {}),
         "webp q=90": ("balanced", {"format": "webp", "quality": 90}),

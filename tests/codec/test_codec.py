@@ -84,6 +84,25 @@ def test_the_table_gives_what_the_steps_give(law, channels, stereo, monkeypatch)
     torch.testing.assert_close(codec.decode(file), fast, rtol=2e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("law", ["power", "log"])
+@pytest.mark.parametrize("bits", [1, 2, 5, 7])
+@pytest.mark.parametrize("stereo", ["mid_side", "left_right"])
+def test_the_table_of_few_bits_gives_what_the_steps_give(law, bits, stereo, monkeypatch):
+    if _lut.fills() is None:
+        pytest.skip("needs numba")
+    used = []
+    fills = _lut.fills()
+    monkeypatch.setattr(_lut, "fills", lambda: used.append(1) or fills)
+    monkeypatch.setattr(_pixels, "_by_steps", lambda *_: pytest.fail("steps are slow"))
+    codec = SpectrogramCodec("fast", law=law, bits=bits, stereo=stereo)
+    file = codec.encode(noise(2, 9001), sample_rate=RATE)
+    fast = codec.decode(file)
+    assert used
+    monkeypatch.undo()
+    monkeypatch.setattr(_lut, "fills", lambda: None)
+    torch.testing.assert_close(codec.decode(file), fast, rtol=2e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("function", [_lut.plain, _lut.mid_side])
 def test_the_uncompiled_kernels_read_the_lowest_row_as_the_last(function):
     planes = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4) + np.uint8(100)
@@ -97,11 +116,13 @@ def test_the_uncompiled_kernels_read_the_lowest_row_as_the_last(function):
 
 
 @pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("bits", [8, 5])
 @pytest.mark.parametrize("upper", [1.0, 6.469254016876221, 1e-9, 1e12])
-def test_cubes_are_the_numbers_of_the_table(both, upper):
-    planes = np.stack(np.meshgrid(np.arange(256), np.arange(256))).astype(np.uint8)
+def test_cubes_are_the_numbers_of_the_table(both, upper, bits):
+    pixels = np.arange(256) >> (8 - bits) << (8 - bits)
+    planes = np.stack(np.meshgrid(pixels, pixels)).astype(np.uint8)
     info = SpectrogramCodec().info(SpectrogramCodec().encode(noise(2, 9999), sample_rate=RATE))
-    info = replace(info, bounds=(0.0, upper))
+    info = replace(info, bounds=(0.0, upper), bits=bits)
     outs = []
     functions = (_lut.mid_side_cubes, _lut.mid_side) if both else (_lut.plain_cubes, _lut.plain)
     for cubes, function in zip((True, False), functions, strict=True):
@@ -113,7 +134,7 @@ def test_cubes_are_the_numbers_of_the_table(both, upper):
         np.testing.assert_array_equal(cube, looked_up)
 
 
-@pytest.mark.parametrize("preset", ["balanced", "transparent", "norbert"])
+@pytest.mark.parametrize("preset", ["balanced", "fast", "transparent", "norbert"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_threads_decode_the_same(preset, channels, monkeypatch):
     monkeypatch.setattr(_shares, "_SHARE", 2**12)
@@ -131,7 +152,7 @@ def test_threads_decode_the_same(preset, channels, monkeypatch):
     for whole, part in decoded[1:]:
         assert torch.equal(whole, decoded[0][0])
         assert torch.equal(part, decoded[0][0][..., 300:399])
-    if preset != "norbert":
+    if preset in ("balanced", "transparent"):
         assert [len(found) for found in groups[2::2]] == [2, 3, 9]
 
 
@@ -151,7 +172,13 @@ def test_every_format_keeps_music(format, channels, music):
 
 @pytest.mark.parametrize(
     ("preset", "least", "most"),
-    [("norbert", 11, 24), ("small", 18, 11), ("balanced", 21, 17), ("transparent", 28, 34)],
+    [
+        ("norbert", 11, 24),
+        ("small", 18, 11),
+        ("balanced", 21, 17),
+        ("fast", 21, 20),
+        ("transparent", 28, 34),
+    ],
 )
 def test_presets_keep_what_they_promise(preset, least, most, music):
     codec = SpectrogramCodec(preset)

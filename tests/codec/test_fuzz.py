@@ -15,13 +15,22 @@ KINDS = {
     "jpeg": {},
     "norbert": {},
     "png": {"format": "png", "bits": 12},
+    "fast": {"format": "png", "bits": 5},
     "webp": {"format": "webp"},
     "avif": {"format": "avif", "quality": 40},
 }
 if importlib.util.find_spec("pillow_jxl") is not None:
     KINDS["jxl"] = {"format": "jxl"}
 # A damaged AVIF or JPEG XL file can take its decoder as long as twenty of the others.
-MUTATIONS = {"jpeg": 3000, "norbert": 600, "png": 1500, "webp": 800, "avif": 300, "jxl": 300}
+MUTATIONS = {
+    "jpeg": 3000,
+    "norbert": 600,
+    "png": 1500,
+    "fast": 1500,
+    "webp": 800,
+    "avif": 300,
+    "jxl": 300,
+}
 
 
 def mutated(file, draw):

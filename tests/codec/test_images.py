@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from unweave.codec import _jpeg, _jxl, decode_image, encode_image, open_image
+from unweave.codec import _jpeg, _jxl, _png, decode_image, encode_image, images, open_image
 from unweave.codec.images import FORMATS, MAX_PIXELS, flat_step
 from unweave.errors import CodecError, DependencyError, ParameterError
 
@@ -150,9 +150,79 @@ def test_pillow_decodes_what_simplejpeg_would(monkeypatch):
         decode_image(file[:-200])
 
 
+def coarse(height=64, width=200, comment="{}"):
+    """Give pixels of 32 levels, and the file of them, which has no filters."""
+    pixels = smooth(height, width) & 0xF8
+    return pixels, encode_image(pixels, format="png", comment=comment)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (37, 53), (64, 3000)])
+@pytest.mark.parametrize("isal", [True, False])
+def test_png_of_few_levels_needs_only_inflating(size, isal, monkeypatch):
+    if not isal:
+        monkeypatch.setattr(_png, "_inflater", lambda: zlib)
+    pixels, file = coarse(*size)
+    with Image.open(io.BytesIO(file)) as image:
+        assert np.array_equal(np.asarray(image), pixels)
+        assert image.getexif()
+    monkeypatch.setattr(images, "_grey", lambda _: pytest.fail("Pillow is slow"))
+    again, comment = decode_image(file)
+    assert np.array_equal(again, pixels)
+    assert comment == "{}"
+
+
+def test_png_of_other_kinds_is_left_to_pillow():
+    pixels = coarse()[0]
+    for image in (
+        Image.fromarray(pixels).convert("RGB"),
+        Image.fromarray(pixels.astype(np.uint16)),
+        Image.fromarray(smooth(64, 200)),
+    ):
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        assert _png.decode(buffer.getvalue(), 200, 64) is None
+        assert decode_image(buffer.getvalue())[0].shape == (64, 200)
+    rows = np.zeros((64, 201), np.uint8)
+    rows[:, 1:] = smooth(64, 200)
+    rows[-1, 0] = 2  # the last row alone is filtered
+    assert _png.decode(png(rows.tobytes()), 200, 64) is None
+
+
+def png(rows, width=200, height=64):
+    """Make a PNG file of rows that begin with their filters."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_changed_bits_of_a_coarse_png_are_noticed():
+    _, file = coarse()
+    at = file.index(b"IDAT") + 60
+    broken = file[:at] + bytes([file[at] ^ 4]) + file[at + 1 :]
+    with pytest.raises(CodecError, match="IDAT"):
+        open_image(broken).pixels(0, 200)
+
+
+@pytest.mark.parametrize("size", [64 * 201 - 1, 64 * 201 + 1, 2**26])
+@pytest.mark.parametrize("isal", [True, False])
+def test_png_that_inflates_to_another_size_is_refused(size, isal, monkeypatch):
+    if not isal:
+        monkeypatch.setattr(_png, "_inflater", lambda: zlib)
+    with pytest.raises(CodecError, match="size it states"):
+        _png.decode(png(bytes(size)), 200, 64)
+
+
 @pytest.mark.parametrize("format", HERE)
 def test_truncated_files_are_refused(format):
     file = encode_image(smooth(64, 200), format=format, comment="x" * 50)
+    _refuses_parts(file)
+
+
+def test_a_truncated_coarse_png_is_refused():
+    _refuses_parts(coarse(comment="x" * 50)[1])
+
+
+def _refuses_parts(file):
     for keep in (0, 2, 11, 40, len(file) // 2, len(file) - 40):
         with pytest.raises(CodecError):
             decode_image(file[:keep])

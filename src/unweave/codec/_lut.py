@@ -1,8 +1,9 @@
 """Pixels to magnitudes, compiled: one pass from the decoded image to the result.
 
-Any law is a table of what its codes stand for. Of the power 1/3, the default, they are cubes:
-arithmetic that processors do in vectors takes half the time of looking up, and gives the same
-numbers, for 255^3 is a whole number of float32 and quotients are rounded correctly.
+Any law is a table of what its codes stand for; codes of fewer than 8 bits are the highest bits of
+pixels. Of the power 1/3, the default, they are cubes: arithmetic that processors do in vectors
+takes half the time of looking up, and gives the same numbers, for 255^3 is a whole number of
+float32 and quotients are rounded correctly.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def plain(planes: Pixels, table: Pixels, out: Pixels, first: int, last: int) -> 
 def mid_side(planes: Pixels, table: Pixels, out: Pixels, first: int, last: int) -> None:
     """Fill two channels from the planes m and s: entry m + s, and m - s + 256.
 
-    Entry i of the table, of 512, is the magnitude of code i - 128; both channels are
+    Entry i of the table, of 512, is the magnitude of pixel i - 128; both channels are
     m +- (s - 128).
     """
     rows = planes.shape[1]
@@ -74,8 +75,8 @@ def mid_side(planes: Pixels, table: Pixels, out: Pixels, first: int, last: int) 
 
 
 def plain_cubes(planes: Pixels, table: Pixels, out: Pixels, first: int, last: int) -> None:
-    """Do as `plain` does of a table of cubes, whose last entry is that of 255."""
-    rows, loudest, whole = planes.shape[1], table[-1], np.float32(255**3)
+    """Do as `plain` does of cubes: the table is the highest pixel and its magnitude."""
+    rows, loudest, whole = planes.shape[1], table[1], table[0] * table[0] * table[0]
     for channel in range(planes.shape[0]):
         for k in range(first, last):
             pixels, values = planes[channel, rows - 1 - k], out[channel, k]
@@ -85,9 +86,9 @@ def plain_cubes(planes: Pixels, table: Pixels, out: Pixels, first: int, last: in
 
 
 def mid_side_cubes(planes: Pixels, table: Pixels, out: Pixels, first: int, last: int) -> None:
-    """Do as `mid_side` does of a table of cubes, whose last entry is that of 255."""
-    rows, loudest, whole = planes.shape[1], table[-1], np.float32(255**3)
-    none, full, half = np.int32(0), np.int32(255), np.int32(128)
+    """Do as `mid_side` does of cubes: the table is the highest pixel and its magnitude."""
+    rows, loudest, whole = planes.shape[1], table[1], table[0] * table[0] * table[0]
+    none, full, half = np.int32(0), np.int32(table[0]), np.int32(128)
     for k in range(first, last):
         mid, side = planes[0, rows - 1 - k], planes[1, rows - 1 - k]
         left, right = out[0, k], out[1, k]

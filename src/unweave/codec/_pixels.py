@@ -59,7 +59,7 @@ def to_magnitudes(pixels: Pixels, info: SpectrogramInfo, out: Tensor) -> None:
     if not math.isfinite(table[-1]):
         raise CodecError(f"the image's user comment says bounds={info.bounds}: too loud to be true")
     compiled = _lut.fills()
-    if compiled is None or info.bits != 8 or planes.dtype != np.uint8:
+    if compiled is None or info.bits > 8 or planes.dtype != np.uint8:
         _by_steps(planes, info, out)
         return
     fill, values = compiled[both, cubes], out.numpy()
@@ -69,27 +69,32 @@ def to_magnitudes(pixels: Pixels, info: SpectrogramInfo, out: Tensor) -> None:
 
 
 def _table(info: SpectrogramInfo, both: bool, cubes: bool) -> Pixels:
-    """Give the magnitudes of codes 0 ... 255, or, of sums of two planes, of -128 ... 383.
+    """Give the magnitudes of pixels 0 ... 255, or, of sums of two planes, of -128 ... 383.
 
-    Of cubes only the last is given.
+    Of cubes only the highest pixel and its magnitude are given. Of more than 8 bits, which no
+    table is for, it is that of 8.
     """
     lower, upper = info.bounds
+    bits = min(info.bits, 8)
     if info.law != "power" or lower != 0:
-        return _magnitudes(info.law, info.exponent, info.factor, info.bounds, both)
+        return _magnitudes(info.law, info.exponent, info.factor, info.bounds, bits, both)
     # All tables of one power are multiples of one.
     with np.errstate(all="ignore"):
         loudest = np.float32(np.float64(upper) ** (1 / info.exponent))
         if cubes:
-            return np.array([loudest])
-        unit = _magnitudes(info.law, info.exponent, info.factor, (0.0, 1.0), both)
+            return np.array([256 - (256 >> bits), loudest], np.float32)
+        unit = _magnitudes(info.law, info.exponent, info.factor, (0.0, 1.0), bits, both)
         table: Pixels = unit * loudest
     return table
 
 
 @lru_cache(maxsize=32)
-def _magnitudes(law: str, exponent: float, factor: float, bounds: Bounds, both: bool) -> Pixels:
-    codes = torch.arange(-128, 384).clamp(0, 255) if both else torch.arange(256)
-    levels = dequantize(codes, bounds=bounds, dtype=torch.float64)
+def _magnitudes(
+    law: str, exponent: float, factor: float, bounds: Bounds, bits: int, both: bool
+) -> Pixels:
+    pixels = torch.arange(-128, 384) if both else torch.arange(256)
+    codes = (pixels >> (8 - bits)).clamp(0, (1 << bits) - 1)
+    levels = dequantize(codes, bounds=bounds, bits=bits, dtype=torch.float64)
     return unscale(levels, law=law, exponent=exponent, factor=factor).float().numpy()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unweave.codec import _exif, _jpeg, _jxl
+from unweave.codec import _exif, _jpeg, _jxl, _png
 from unweave.codec._jpeg import FAULTS, Pixels
 from unweave.errors import CodecError, DependencyError, ParameterError
 
@@ -71,7 +71,8 @@ def encode_image(
     """Write pixels as an image file.
 
     JPEG files have a flat quantization table, 16 at quality 50, 8 at 75, 3 at 90, and restart
-    markers where the width lets them, so that columns can be decoded alone.
+    markers where the width lets them, so that columns can be decoded alone. PNG files of at most 64
+    levels have no filters, so that they are decoded several times as fast.
 
     Args:
         pixels: Grey values in uint8, or in uint16 for PNG; (height, width, 3) for colours.
@@ -99,6 +100,8 @@ def encode_image(
     from PIL import Image
 
     _need(format)
+    if format == "png" and _png.is_coarse(pixels):
+        return _png.encode(pixels, _exif.build(comment) if comment else b"")
     options: dict[str, Any] = {"exif": _exif.build(comment)} if comment else {}
     if format == "jpeg":
         options |= _jpeg_options(pixels, quality, standard_tables)
@@ -193,6 +196,9 @@ def open_image(data: bytes) -> ImageData:
     header = ImageHeader(format, *image.size, False, comment)
 
     def load(first: int, last: int) -> tuple[Pixels, int]:
+        found = _png.decode(data, *image.size) if format == "png" else None
+        if found is not None:
+            return found, 0
         try:
             return _grey(image), 0
         except FAULTS as error:

@@ -110,16 +110,18 @@ PRESETS = {
     ),
     "small": CodecSettings(format="avif", quality=70),
     "balanced": CodecSettings(),
+    "fast": CodecSettings(format="png", bits=5),
     "transparent": CodecSettings(max_frequency=None, quality=90),
 }
-"""The settings of each preset: a README-era norbert, the smallest, the default, the best."""
+"""The settings of each preset: a README-era norbert, the smallest, the default, what loads fastest,
+the best."""
 
 
 def preset_settings(preset: str = "balanced", **changes: Any) -> CodecSettings:
     """Give the settings of a preset, with changes.
 
     Args:
-        preset: "norbert", "small", "balanced" or "transparent".
+        preset: "norbert", "small", "balanced", "fast" or "transparent".
         **changes: Attributes of `CodecSettings`.
 
     Returns:
