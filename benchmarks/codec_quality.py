@@ -41,7 +41,7 @@ SWEEPS = {
     "jxl": ("balanced", {"format": "jxl"}, (80, 90, 95)),
     "transparent": ("transparent", {}, (90,)),
     "fast": ("fast", {}, (75,)),
-    "png, 6 bits": ("fast", {"bits": 6}, (75,)),
+    "png, 5 bits": ("fast", {"bits": 5}, (75,)),
     "png, 8 bits": ("balanced", {"format": "png", "stereo": "left_right"}, (75,)),
 }
 FIGURE = ("norbert", "jpeg", "avif", "webp", "jxl")

@@ -60,6 +60,13 @@ def test_phases_of_a_mixture_serve_all_its_stems(run, images, song, place):
     assert "mixes/b/mixture" in outcome.err
 
 
+def test_places_looked_for_are_named_once(run, images):
+    Path("images/a/drums.jpg").rename("images/a/mixture.jpg")
+    Path("none").mkdir()
+    complaints = run("decode", "images/a", "-o", "out", "--phase", "none", code=1).err
+    assert complaints.count("none/mixture'") == 2  # once for each image
+
+
 def test_phases_are_sought_without_any(run, images):
     run("decode", images / "a", "-o", "one", "--iterations", "2")
     run("decode", images / "a", "-o", "two", "--iterations", "2", "--workers", "2")

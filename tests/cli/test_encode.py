@@ -156,6 +156,7 @@ def test_two_workers_do_what_one_does(run, album, written):
         (("--quality", "101"), "quality=101"),
         (("--bits", "12"), "png"),
         (("--workers", "0"), "workers=0"),
+        (("--max-frequency", "-3"), "max_frequency=-3"),
         (("--skip-existing", "--overwrite"), "exclude"),
     ],
 )

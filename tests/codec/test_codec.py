@@ -2,7 +2,6 @@
 
 import importlib.util
 import io
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 from unweave.codec import (
     PRESETS,
-    CodecSettings,
     SpectrogramCodec,
     _jpeg,
     _lut,
@@ -176,7 +174,7 @@ def test_every_format_keeps_music(format, channels, music):
         ("norbert", 11, 24),
         ("small", 18, 11),
         ("balanced", 21, 17),
-        ("fast", 21, 20),
+        ("fast", 25, 29),
         ("transparent", 28, 34),
     ],
 )
@@ -380,11 +378,6 @@ def test_audio_too_long_for_the_format_is_refused():
         codec.encode_spectrogram(spec, sample_rate=8000)
     codec = SpectrogramCodec(n_fft=16, hop_length=8, format="png")
     assert codec.info(codec.encode_spectrogram(spec, sample_rate=8000)).frames == 17_000
-
-
-def test_settings_can_be_written_down():
-    assert CodecSettings() == PRESETS["balanced"]
-    assert json.loads(json.dumps(PRESETS["small"].format)) == "avif"
 
 
 def test_an_image_that_was_resized_is_refused(music):

@@ -154,5 +154,5 @@ def _phases(folder: Path, name: str) -> Path:
         for path in beside:
             if path.stem == place.name and path.suffix.lower() in AUDIO_SUFFIXES:
                 return path
-    wanted = ", ".join(repr(str(folder / found)) for found in filter(None, names))
+    wanted = ", ".join(repr(str(folder / found)) for found in dict.fromkeys(filter(None, names)))
     raise AudioFileError(f"no audio gives it phases: looked for {wanted} with a suffix of audio")

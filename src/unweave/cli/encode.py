@@ -36,7 +36,7 @@ def encode(
     ] = False,
     preset: Annotated[
         str,
-        typer.Option(help="balanced, small, transparent or norbert.", rich_help_panel=HOW),
+        typer.Option(help="balanced, small, fast, transparent or norbert.", rich_help_panel=HOW),
     ] = "balanced",
     format: Annotated[
         str | None,
@@ -44,10 +44,14 @@ def encode(
     ] = None,
     quality: Annotated[
         int | None,
-        typer.Option(metavar="0-100", help="The higher the better.", rich_help_panel=HOW),
+        typer.Option(
+            metavar="0-100",
+            help="The higher the better; each format has a scale of its own.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     bits: Annotated[
-        int | None, typer.Option(help="Of a value; more than 8 with png.", rich_help_panel=HOW)
+        int | None, typer.Option(help="Of a value, 1 to 16, with png.", rich_help_panel=HOW)
     ] = None,
     n_fft: Annotated[
         int | None, typer.Option(help="Samples of a frame.", rich_help_panel=HOW)

@@ -35,9 +35,9 @@ class SpectrogramCodec:
     planes of the channels stand one above the other, low frequencies at the bottom.
 
     Args:
-        preset: "balanced"; "small", half its size but slower; "fast", no worse and a third larger,
-            in two thirds of its time; "transparent", twice its size; "norbert", the pictures of
-            norbert's README era.
+        preset: "balanced"; "small", half its size but slower; "fast", twice its size but loads in
+            two thirds of the time; "transparent", the best; "norbert", the pictures of norbert's
+            README era.
         **changes: Other settings than the preset's; see `CodecSettings`.
 
     Attributes:

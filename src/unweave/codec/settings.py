@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
-from unweave._core.checks import positive_int
+from unweave._core.checks import non_negative, positive_int
 from unweave._core.windows import WINDOW_NAMES
 from unweave.codec.bandwidth import kept_bins
 from unweave.codec.images import FORMATS, check_quality
@@ -66,6 +66,8 @@ class CodecSettings:
     def __post_init__(self) -> None:
         positive_int("n_fft", self.n_fft)
         positive_int("hop_length", self.hop_length)
+        if self.max_frequency is not None:
+            non_negative("max_frequency", self.max_frequency)
         check_law(self.law, self.exponent, self.factor)
         check_stereo(self.stereo)
         check_bits(self.bits)
@@ -110,15 +112,25 @@ PRESETS = {
     ),
     "small": CodecSettings(format="avif", quality=70),
     "balanced": CodecSettings(),
-    "fast": CodecSettings(format="png", bits=5),
+    "fast": CodecSettings(format="png", bits=6),
     "transparent": CodecSettings(max_frequency=None, quality=90),
 }
 """The settings of each preset: a README-era norbert, the smallest, the default, what loads fastest,
 the best."""
 
+_ALIKE = {
+    "small": {"jpeg": 65, "webp": 85, "jxl": 85},
+    "balanced": {"webp": 90, "avif": 80, "jxl": 91},
+    "transparent": {"webp": 98, "avif": 94, "jxl": 97},
+}
+"""Of other formats, the quality that keeps as much as the preset; `benchmarks/codec_quality.py`."""
+
 
 def preset_settings(preset: str = "balanced", **changes: Any) -> CodecSettings:
     """Give the settings of a preset, with changes.
+
+    The formats' scales of quality differ: with another format and no quality, it is one that keeps
+    about as much as the preset's own.
 
     Args:
         preset: "norbert", "small", "balanced", "fast" or "transparent".
@@ -133,6 +145,8 @@ def preset_settings(preset: str = "balanced", **changes: Any) -> CodecSettings:
     Example:
         >>> preset_settings("balanced", quality=90).quality
         90
+        >>> preset_settings("balanced", format="avif").quality
+        80
     """
     if preset not in PRESETS:
         guess = get_close_matches(str(preset), PRESETS, 1)
@@ -144,4 +158,5 @@ def preset_settings(preset: str = "balanced", **changes: Any) -> CodecSettings:
             guess = get_close_matches(name, known, 1)
             hint = f"did you mean {guess[0]!r}? " if guess else ""
             raise ParameterError(f"unknown setting {name!r}: {hint}choose from {tuple(known)}")
-    return replace(PRESETS[preset], **changes)
+    alike = _ALIKE.get(preset, {}).get(str(changes.get("format")))
+    return replace(PRESETS[preset], **({} if alike is None else {"quality": alike}) | changes)
