@@ -11,6 +11,7 @@ from unweave.decomposition._products import totals, worthwhile
 
 # Values of a block: with 2049 bins 128 frames, whose model stays in the processor's second cache
 _BLOCK, _BLOCK_ELSEWHERE = 263_000, 2**24
+_NEARLY_ZERO = 0.01  # a beta below which silent bins would cost more than all others
 _MODEL_FLOOR = 1e-12  # of the mean, added to the model: quotients stay finite where it is zero
 
 
@@ -40,8 +41,9 @@ def mean(V: Tensor) -> float:
 def floors(V: Tensor, beta: float) -> tuple[float, float]:
     """Give the least value of data and what is added to every model.
 
-    A divergence of beta <= 0 from zero is infinite: data are then at least 1e-7 of their mean
-    (Itakura-Saito), and the model has the same floor, so that silent bins cost nothing.
+    A divergence of beta <= 0 from zero is infinite, and nearly so of one little above: data are
+    then at least 1e-7 of their mean (Itakura-Saito), and the model has the same floor, so that
+    silent bins cost nothing.
 
     Args:
         V: A spectrogram (freq, frames).
@@ -50,7 +52,7 @@ def floors(V: Tensor, beta: float) -> tuple[float, float]:
     Returns:
         The floor of the data, and that of the model.
     """
-    if beta > 0:
+    if beta >= _NEARLY_ZERO:
         return 0.0, _MODEL_FLOOR * mean(V)
     floor = float(1.2e-7 ** (2 / (2 - beta))) * mean(V)
     return floor, floor

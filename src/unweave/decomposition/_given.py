@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -63,12 +64,12 @@ def check_beta(beta: object) -> float:
     Raises:
         ParameterError: It is no finite number.
     """
-    if isinstance(beta, bool) or not isinstance(beta, int | float) or not math.isfinite(beta):
+    if isinstance(beta, bool) or not isinstance(beta, Real) or not math.isfinite(beta):
         raise ParameterError(
             f"beta={beta!r} must be a number: 2 for squared error, 1 for Kullback-Leibler, 0 for"
             " Itakura-Saito, or any other"
         )
-    return 0.0 if abs(beta) < _NOTHING else float(beta)
+    return 0.0 if abs(float(beta)) < _NOTHING else float(beta)
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,14 @@ class Given:
         """Whether no start is given, but for templates that stay."""
         some = 0 if self.W is None else self.W.shape[1]
         return self.H is None and some == self.n_fixed < self.count
+
+    def louder(self, gain: float) -> Given:
+        """Give the factors of louder data.
+
+        Args:
+            gain: Factor of the data.
+        """
+        return replace(self, H=None if self.H is None else self.H * gain)
 
     def items(self, V: Tensor) -> Iterator[tuple[Tensor, Given]]:
         """Give each spectrogram with its own factors.

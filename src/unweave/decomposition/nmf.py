@@ -15,6 +15,7 @@ from unweave.decomposition._coarse import Solver, coarse_start
 from unweave.decomposition._divergence import mean
 from unweave.decomposition._given import Given, check_beta, check_spectrogram
 from unweave.decomposition._hals import SWEEPS, hals
+from unweave.decomposition._level import level, louder, quieter
 from unweave.decomposition._multiplicative import multiplicative
 from unweave.decomposition._problem import Outcome, Problem, Record, Told
 from unweave.decomposition._starts import INITS
@@ -89,8 +90,9 @@ def nmf(
     Args:
         V: Magnitudes or powers, finite and non-negative.
         n_components: Number of templates; more than bins or frames is allowed.
-        beta: 2 for half the squared error, 1 for Kullback-Leibler, 0 for Itakura-Saito (data then
-            have a floor of 1e-7 of their mean, -69 dB of powers), or any other number.
+        beta: 2 for half the squared error, 1 for Kullback-Leibler, 0 for Itakura-Saito (data then,
+            and below 0.01, have a floor of 1e-7 of their mean, -69 dB of powers), or any other
+            number; those far from these leave the range of floats, and are then refused.
         init: Where to start: "nndsvda" (singular vectors, zeros filled), "nndsvd" (zeros kept: for
             HALS only), "separable" (the frames that SNPA selects), or "random".
         solver: "hals" (row by row; beta = 2 only), "ahals" (several sweeps for each product with
@@ -123,7 +125,7 @@ def nmf(
 
     Raises:
         ParameterError: V is negative, not finite or empty; shapes do not fit; an option is out of
-            range, or the solver cannot do it.
+            range, or the solver cannot do it; floats do not hold such powers of such data.
 
     Shape:
         V: (..., freq, frames)
@@ -195,23 +197,24 @@ def _solve(
     p: Problem, solver: str, given: Given, init: str, generator: torch.Generator | None
 ) -> Outcome:
     """Factorise one spectrogram from one start."""
-    if not float(p.V.max()):
+    peak = float(p.V.max())
+    if not peak:
         return _silence(p, given)
+    gain = level(peak)
+    if gain != 1:
+        done = _solve(louder(p, gain), solver, given.louder(gain), init, generator)
+        return quieter(done, p, gain)
     start = given.start(p.V, init, positive=solver.endswith("mu"), generator=generator)
     p = replace(p, W_zeros=start.W_zeros, H_zeros=start.H_zeros)
     # Other powers of very quiet or loud data leave single precision: make their mean 1, which
     # makes H as much smaller, and the divergence by that to the power of beta
     gain = 1.0 if p.beta in (0, 1, 2) else 1 / mean(p.V)
-    if gain != 1:
-        l1, changes = p.l1 * gain ** (p.beta - 1), p.temporal_continuity * gain**p.beta
-        p = replace(p, V=p.V * gain, l1=l1, temporal_continuity=changes)
+    p = louder(p, gain)
     solve, coarse_steps = _SOLVERS[solver]
     W, H = start.W, start.H * gain
     if coarse_steps and given.chooses_templates:
         W, H = coarse_start(p, W, H, solve, coarse_steps)
-    done = solve(p, W, H)
-    done.record.values[:] = [value / gain**p.beta for value in done.record.values]
-    return done._replace(H=done.H / gain)
+    return quieter(solve(p, W, H), p, gain)
 
 
 def _silence(p: Problem, given: Given) -> Outcome:

@@ -13,6 +13,7 @@ from unweave._core.checks import non_negative, positive_int
 from unweave.decomposition._descent import descend
 from unweave.decomposition._divergence import blocks, divergence, floors, mean
 from unweave.decomposition._given import check_beta, check_spectrogram, items_of
+from unweave.decomposition._level import level, louder, quieter
 from unweave.decomposition._multiplicative import Sums, exponent, power, terms, with_floor
 from unweave.decomposition._problem import Outcome, Problem, Record
 from unweave.decomposition.nmf import NMFResult, gathered
@@ -122,10 +123,14 @@ def _start(
 
 
 def _solve(p: Problem, W: Tensor, H: Tensor) -> Outcome:
-    if not float(p.V.max()):
+    peak = float(p.V.max())
+    if not peak:
         given = W if p.n_fixed else torch.zeros_like(W)
         return Outcome(given, torch.zeros_like(H), Record(p.tol, [0.0], [0], True))
-    return descend(p, _Updates(p, W.shape[-1]), W, H, extrapolate=True)
+    gain = level(peak)
+    if gain != 1:
+        return quieter(_solve(louder(p, gain), W, H * gain), p, gain)
+    return quieter(descend(p, _Updates(p, W.shape[-1]), W, H, extrapolate=True), p, gain)
 
 
 class _Updates:
