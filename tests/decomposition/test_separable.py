@@ -248,6 +248,13 @@ def test_numpy_in_numpy_out():
     assert all(isinstance(x, np.ndarray) for x in found)
 
 
+def test_integers_become_single_precision():
+    V = (9 * data.separable(0)[0]).round()
+    found = separable_nmf(V.int(), 8)
+    assert found.W.dtype == found.H.dtype == torch.float32
+    assert torch.equal(found.indices, separable_nmf(V.float(), 8).indices)
+
+
 def test_errors_say_what_is_wrong():
     V = torch.rand(4, 5)
     with pytest.raises(ParameterError, match="n_components=0"):
@@ -258,7 +265,7 @@ def test_errors_say_what_is_wrong():
         separable_nmf(V, 2, selection="min")
     with pytest.raises(ParameterError, match="gate_db=-1"):
         separable_nmf(V, 2, gate_db=-1)
-    for bad in (V[0], V.long(), V[:, :0], V + 1j):
+    for bad in (V[0], V[:, :0], V + 1j):
         with pytest.raises(ParameterError, match=r"\(\.\.\., freq, frames\)"):
             separable_nmf(bad, 2)
     for bad in (torch.nan, torch.inf):

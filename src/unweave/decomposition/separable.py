@@ -76,7 +76,8 @@ def separable_nmf(
     minutes at 44.1 kHz and a hop of 1024.
 
     Args:
-        V: Magnitudes. Without `normalize` they may be negative, for data with additive noise.
+        V: Magnitudes; integers become float32. Without `normalize` they may be negative, for data
+            with additive noise.
         n_components: How many frames at most.
         method: "snpa", "spa", "xray" or "greedy".
         normalize: Whether frames are compared at the same sum, so that loud mixtures do not hide
@@ -120,6 +121,8 @@ def separable_nmf(
     """
     count = positive_int("n_components", n_components)
     _check_options(method, selection, gate_db)
+    if not (V.is_floating_point() or V.is_complex()):
+        V = V.to(torch.float32)
     _check_values(V, normalize)
     if generator is None:
         generator = torch.Generator().manual_seed(0)
