@@ -195,6 +195,7 @@ def test_a_song_is_not_overwritten_by_its_components(run, song):
         (["short.wav"], "less than a frame of 4096: give a smaller --n-fft", 1),
         (["song.wav", "-k", "0"], "--components 0", 2),
         (["song.wav", "-k", "900"], "at most 32", 2),
+        (["song.wav", "--beta", "1e300"], "leaves the range of torch.float32", 2),
         (["song.wav", "--beta", "loud"], "frobenius, kl, is or a number", 2),
         (["song.wav", "--beta", "kl", "--init", "nndsvd"], "never leaves", 2),
         (["song.wav", "--power", "0"], "must be positive", 2),
@@ -231,6 +232,30 @@ def test_what_cannot_be_done(run, song, words, text, code):
     audio.write("slow/a.wav", x, 4000)
     assert text in only_line(run("decompose", *words, code=code))
     assert not Path("components").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "code"),
+    [
+        (["-o", "song.wav/out"], "cannot write to 'song.wav/out': Not a directory", 1),
+        (["--format", "flac", "--subtype", "float"], "must be one of", 2),
+        (["--format", "mp3", "--subtype", "pcm_16"], "must be one of", 2),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_made(
+    run, song, monkeypatch, words, text, code
+):
+    monkeypatch.setattr("unweave.cli.decomposing.taken_apart", lambda *_: pytest.fail("too late"))
+    assert text in only_line(run("decompose", song, *SMALL, *words, code=code))
+    assert not Path("components").exists()
+
+
+def test_times_may_be_minutes(run, song):
+    words = ("--start", "0:01", "--duration", "00:00:01.5", *SMALL, "-k", "2", "--no-picture")
+    run("decompose", song, *words)
+    assert read("components").shape == (2, 2, 12000)
+    told = only_line(run("decompose", song, "--start", "soon", code=2))
+    assert "give seconds, or 1:30" in told
 
 
 def test_without_matplotlib_only_pictures_are_missing(run, song, monkeypatch):
@@ -282,9 +307,17 @@ def test_a_gpu_takes_songs_apart(run, song, method):
     torch.testing.assert_close(read("cuda", "*.wav"), read("cpu", "*.wav"), rtol=0, atol=1e-2)
 
 
-def test_memory_of_a_gpu_that_is_too_small_is_explained(run, song, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError(),
+    ],
+)
+def test_too_little_memory_is_explained(run, song, monkeypatch, error):
     def full(*_args, **_options):
-        raise torch.OutOfMemoryError
+        raise error
 
     monkeypatch.setattr("unweave.decomposition.song.mean_magnitudes", full)
     told = only_line(run("decompose", song, *SMALL, "--device", "cpu", code=2))

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from unweave.cli.inputs import seconds
 from unweave.cli.report import ProgressStyle, Reporter, Verbosity
 
 HOW, WHERE, TALK = "Decomposition", "Output", "Messages"
@@ -142,10 +143,22 @@ def decompose(
         ),
     ] = None,
     start: Annotated[
-        float, typer.Option(metavar="SEC", help="Leave out the beginning.", rich_help_panel=HOW)
+        float,
+        typer.Option(
+            metavar="TIME",
+            parser=seconds,
+            help="Leave out the beginning: seconds, or 1:30.",
+            rich_help_panel=HOW,
+        ),
     ] = 0.0,
     duration: Annotated[
-        float | None, typer.Option(metavar="SEC", help="Stop after this.", rich_help_panel=HOW)
+        float | None,
+        typer.Option(
+            metavar="TIME",
+            parser=seconds,
+            help="Take apart so much and no more: seconds, or 1:30.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of random starts.", rich_help_panel=HOW)] = 0,
     device: Annotated[

@@ -67,6 +67,7 @@ def run(plan: Plan, reporter: Reporter) -> int:
         new_figure(1, 1)  # matplotlib is missing before minutes are spent, not after
     device = _device(plan.device)
     mixture, rate = _read(plan)
+    _check_writing(plan, mixture, rate)
     references = _references(plan, mixture, rate)
     with reporter.live(1), _enough_memory(device):
         parts = taken_apart(plan, mixture.to(device), rate, reporter)
@@ -107,16 +108,20 @@ def _device(name: str) -> "torch.device":
 
 @contextmanager
 def _enough_memory(device: "torch.device") -> Iterator[None]:
-    """Explain that a GPU is too small."""
+    """Explain that a GPU, or the machine, is too small."""
     from torch import OutOfMemoryError
 
     from unweave.errors import ParameterError
 
+    less = "" if device.type == "cpu" else "--device cpu, "
     try:
         yield
-    except OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        short = isinstance(error, OutOfMemoryError | MemoryError)
+        if not (short or "allocate memory" in str(error)):
+            raise
         raise ParameterError(
-            f"--device {device} has too little memory for this: give --device cpu, fewer"
+            f"--device {device} has too little memory for this: give {less}fewer"
             " --components, or a --duration"
         ) from error
 
@@ -137,6 +142,26 @@ def _read(plan: Plan) -> "tuple[Tensor, int]":
     if not mixture.any():
         raise AudioFileError(f"{str(plan.song)!r} is silent: there is nothing to take apart")
     return mixture, rate
+
+
+def _check_writing(plan: Plan, mixture: "Tensor", rate: int) -> None:
+    """Refuse a folder or a format that sounds cannot be written to before they are made."""
+    import tempfile
+
+    from unweave.audio.formats import check_limits, resolve_format
+    from unweave.errors import AudioFileError
+
+    form = resolve_format(Path(), plan.format)
+    check_limits(form, sample_rate=rate, channels=len(mixture), subtype=plan.subtype)
+    folders = (plan.output.absolute(), *plan.output.absolute().parents)
+    there = next(folder for folder in folders if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise AudioFileError(
+            f"cannot write to {str(plan.output)!r}: {error.strerror or error}"
+        ) from error
 
 
 def _references(plan: Plan, mixture: "Tensor", rate: int) -> "dict[str, Tensor]":
