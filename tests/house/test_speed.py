@@ -38,3 +38,24 @@ def test_help_takes_less_than_half_a_second_and_no_torch():
         "print(time.perf_counter() - t)"
     )
     assert seconds(code) < 0.5
+
+
+@pytest.mark.parametrize(
+    "part", ["transforms", "filtering", "decomposition", "codec", "separation"]
+)
+def test_no_part_imports_a_compiler_before_one_is_needed(part):
+    code = (
+        f"import sys, unweave.{part} as part\n"
+        "for name in part.__all__: getattr(part, name)\n"
+        "sys.exit(bool({'torch._dynamo', 'numba', 'sympy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_loading_the_shipped_model_imports_no_compiler():
+    code = (
+        "import sys, unweave.models as models\n"
+        "models.load_model(models.DEFAULT_MODEL)\n"
+        "sys.exit(bool({'torch._dynamo', 'sympy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,8 +55,8 @@ def band_index(edges: tuple[int, ...], bins: int) -> Tensor:
         >>> band_index((0, 1, 3), 5).tolist()
         [0, 1, 1, 1, 1]
     """
-    inner = torch.tensor(edges[1:-1])
-    return torch.bucketize(torch.arange(bins), inner, right=True)
+    # NumPy's, for on the meta device these operations of torch's import its compiler.
+    return torch.from_numpy(np.searchsorted(edges[1:-1], np.arange(bins), side="right"))
 
 
 def band_matrix(edges: tuple[int, ...], bins: int) -> Tensor:
@@ -72,6 +73,6 @@ def band_matrix(edges: tuple[int, ...], bins: int) -> Tensor:
         >>> band_matrix((0, 1, 3), 4).tolist()
         [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
     """
-    matrix = torch.nn.functional.one_hot(band_index(edges, bins), len(edges) - 1).float()
-    matrix[edges[-1] :] = 0
-    return matrix
+    matrix = np.equal.outer(band_index(edges, bins).numpy(), np.arange(len(edges) - 1))
+    matrix[edges[-1] :] = False
+    return torch.from_numpy(matrix.astype(np.float32))

@@ -128,7 +128,6 @@ def _checked(bins: Bins, hop_length: int, algorithm: str, normalization: str, sc
 _StepTables = tuple[tuple[Tensor, int, bool], ...]
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _tables(*numbers: Any) -> tuple[_StepTables, tuple[tuple[Tensor, int, _StepTables], ...]]:
     """Give a plan as the compiler can hold it: tensors and numbers in tuples."""
     made = _checked(Bins(*numbers[:10]), *numbers[10:])
@@ -138,6 +137,11 @@ def _tables(*numbers: Any) -> tuple[_StepTables, tuple[tuple[Tensor, int, _StepT
 
     stages = ((s.kernels.values, s.hop_length, tables(s.steps)) for s in made.stages)
     return tables(made.steps), tuple(stages)
+
+
+# torch.compiler.assume_constant_result does this and no more, but imports the compiler for it,
+# which takes longer than all of unweave.
+_tables._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _steps(tables: _StepTables) -> tuple[Halving, ...]:

@@ -164,6 +164,7 @@ class CFP(nn.Module):
         super().__init__()
         setting = _setting(sample_rate, resolution, fmin, fmax, tuple(gamma), bins_per_octave)
         self._setting, self._plan = setting, _plan(setting, hop_length, win_length)
+        _ = setting.banks  # built here: compilers and exporters could not
         self.sample_rate, self.hop_length, self.win_length = sample_rate, hop_length, win_length
         self.n_bins = len(setting.centres) - 1
 
