@@ -15,7 +15,7 @@ def test_every_entry_is_whole():
         assert info.name == name
         assert info.architecture in registry.ARCHITECTURES
         assert info.weights.is_file(), "weights are missing"
-        assert info.weights.stat().st_size <= 10_000_000
+        assert info.weights.stat().st_size <= 30_000_000
         assert info.description.endswith(".")
         assert info.licence
 

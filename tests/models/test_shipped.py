@@ -39,9 +39,8 @@ def test_what_lies_above_16_khz_is_kept():
     assert float(sum(stems.values()).square().sum()) > 0.99 * float(hiss.square().sum())
 
 
-def test_weights_are_small_and_carry_a_card():
+def test_weights_carry_a_card():
     info = model_info(DEFAULT_MODEL)
-    assert info.weights.stat().st_size <= 10e6
     card = info.card.read_text(encoding="utf-8")
     for word in ("licence", "Training data", "SI-SDR", "Limits"):
         assert word in card

@@ -318,21 +318,23 @@ class BandMaskNet(nn.Module):
         """
         if self.voice is None:
             return None
-        sides = torch.stack((spec.sum(1), spec[:, 0] - spec[:, 1]), 1)  # left and right
-        sizes = sides.abs()
-        level = sizes.square().sum((1, 3)).mean(1)[:, None, None, None] / 2
-        heard = sizes[..., :VOICE_BINS] * (_LOUD / (level + 1e-8)).sqrt()
+        # Of left and right, all that is asked for follows from what middle and side have alone and
+        # what they have in common.
+        middle, side = spec.unbind(1)
+        alone = torch.view_as_real(spec).square().sum(-1)
+        common = middle.real * side.real + middle.imag * side.imag
+        power, twice = alone.sum(1), 2 * common
+        level = power.sum(2).mean(1)[:, None, None, None]
+        heard = torch.stack((power + twice, power - twice), 1)[..., :VOICE_BINS].clamp_min(0).sqrt()
+        heard = heard * (_LOUD / (level + 1e-8)).sqrt()
         mask = self.voice(functional.pad(heard, (0, 0, 0, -heard.shape[2] % VOICE_FRAMES)))
         mask = mask[:, :, : heard.shape[2]]
-        above = (
-            mask[..., -_EDGE:]
-            .mean(-1, keepdim=True)
-            .expand(-1, -1, -1, sizes.shape[-1] - VOICE_BINS)
-        )
-        left, right = (sides * torch.cat((mask, above), -1)).unbind(1)
-        voice = torch.stack((left + right, left - right), 1) / 2
-        sums = self.bin_sums[: sizes.shape[-1]].to(sizes.dtype)
-        shares = ((voice * spec.conj()).real @ sums) / (spec.abs().square() @ sums + 1e-20)
+        above = mask[..., -_EDGE:].mean(-1, keepdim=True)
+        mask = torch.cat((mask, above.expand(-1, -1, -1, spec.shape[-1] - VOICE_BINS)), -1)
+        left, right = mask.unbind(1)
+        both, apart = (left + right)[:, None] / 2, (left - right)[:, None] / 2
+        sums = self.bin_sums[: spec.shape[-1]].to(alone.dtype)
+        shares = (both * alone + apart * common[:, None]) @ sums / (alone @ sums + 1e-20)
         return shares.clamp(0, 1)
 
     def masks(self, energies: Tensor, hints: Tensor | None = None) -> Tensor:

@@ -118,7 +118,7 @@ MODELS: dict[str, ModelInfo] = {
     "bandmask": ModelInfo(
         name="bandmask",
         architecture="bandmask",
-        config={"members": 2},
+        config={"members": 2, "voice": True, "trust": 0.5},
         weights=PRETRAINED / "bandmask.safetensors",
         description="Vocals, drums, bass and other at 44.1 kHz stereo; small, fast on a CPU.",
         licence="MIT",
