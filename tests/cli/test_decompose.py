@@ -262,6 +262,7 @@ def test_without_matplotlib_only_pictures_are_missing(run, song, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     told = only_line(run("decompose", song, *SMALL, code=3))
     assert "unweave[plot]" in told
+    assert "--no-picture" in told
     assert not Path("components").exists()
     run("decompose", song, *SMALL, "--no-picture")
     assert Path("components/factors.npz").exists()

@@ -58,13 +58,17 @@ def run(plan: Plan, reporter: Reporter) -> int:
         plan: What was asked for.
         reporter: Tells of it.
     """
+    from unweave.errors import DependencyError
     from unweave.plots._figure import new_figure
     from unweave.separation.batch import FileResult
 
     began = time.perf_counter()
     _targets(plan, expected_names(plan))
-    if plan.picture:
-        new_figure(1, 1)  # matplotlib is missing before minutes are spent, not after
+    if plan.picture:  # matplotlib is missing before minutes are spent, not after
+        try:
+            new_figure(1, 1)
+        except DependencyError as error:
+            raise DependencyError(f"{error}, or use --no-picture") from error
     device = _device(plan.device)
     mixture, rate = _read(plan)
     _check_writing(plan, mixture, rate)
